@@ -1,0 +1,143 @@
+"""The complete electrode model."""
+
+import numpy as np
+from scipy import sparse
+
+from eitdip.errors import InvalidDataError, NotPositiveError, ShapeError
+from eitdip.fem.sensitivity import PairSensitivity
+from eitdip.fem.spaces import Discretization
+from eitdip.fem.stiffness import StiffnessSystem, check_sigma
+from eitdip.mesh.domain import Domain
+from eitdip.operator import ForwardModel, Space
+from eitdip.parallel import from_root, world
+
+
+class CompleteElectrodeModel(ForwardModel):
+    """Conductivity to electrode voltages, with contact impedance.
+
+    With the contact mass B the matrix A = K(sigma) + B is positive definite. Its L solutions Phi
+    (potential when one electrode is held at 1 V and the others at 0 V) give the electrode
+    admittance S, and from Phi and S follow the voltages and derivatives for any number of current
+    and measurement patterns: one factorization and L solves, whatever K and M.
+
+    Args:
+        domain: Mesh with L tagged electrodes.
+        currents: Injected currents, shape (K, L), A per m of depth (A for a unit thickness);
+            each row sums to zero.
+        contact_impedance: Shape (L,) or scalar, Ohm m^2 per m of depth; > 0.
+        measurements: Voltage patterns, shape (M, L); row m measures sum_l pattern[m, l] U_l. By
+            default the L electrode voltages against their mean.
+        sigma_element: "cells" or "vertices".
+        comm: MPI communicator, by default all ranks.
+
+    Raises:
+        ShapeError: If shapes disagree with the number of electrodes.
+        InvalidDataError: If the domain has no electrodes, a current pattern does not sum to zero
+            or an entry is not finite.
+        NotPositiveError: If a contact impedance is not positive.
+
+    References:
+        Somersalo, Cheney, Isaacson (1992), SIAM J. Appl. Math. 52(4).
+    """
+
+    def __init__(self, domain: Domain, currents, contact_impedance, measurements=None, sigma_element="cells", comm=None):
+        self._comm = world() if comm is None else comm
+        count = domain.electrode_count
+        if count < 2:
+            raise InvalidDataError(f"domain: got {count} tagged electrodes, expected at least 2; tag its boundary edges")
+        self.currents = check_currents(currents, count)
+        self.measurements = _check_patterns("measurements", np.eye(count) if measurements is None else measurements, count)
+        self.contact_impedance = _check_impedance(contact_impedance, count)
+        self.discretization = Discretization(domain, sigma_element)
+        self.domain = self.discretization.sigma_space
+        self.range = Space((len(self.currents), len(self.measurements)), label="voltages, V")
+        contact, self._coupling, self._lengths = self._contacts()
+        self.system = StiffnessSystem(self.discretization, np.arange(self.discretization.size), contact, self._comm)
+
+    def _contacts(self):
+        """Contact mass (n, n), coupling (n, L) and electrode lengths over impedance (L,)."""
+        space, mesh = self.discretization, self.discretization.domain
+        covered = mesh.facet_tags > 0
+        nodes, electrode = mesh.facets[covered], mesh.facet_tags[covered] - 1
+        scale = 1 / self.contact_impedance[electrode]
+        masses = space.facet_masses[covered] * scale[:, None, None]
+        loads = space.facet_loads[covered] * scale[:, None]
+        rows = np.broadcast_to(nodes[:, :, None], masses.shape).ravel()
+        columns = np.broadcast_to(nodes[:, None, :], masses.shape).ravel()
+        contact = sparse.csr_array((masses.ravel(), (rows, columns)), shape=(space.size,) * 2)
+        coupling = np.zeros((space.size, len(self.contact_impedance)))
+        np.add.at(coupling, (nodes, electrode[:, None]), loads)
+        return contact, coupling, coupling.sum(axis=0)
+
+    def linearize(self, x):
+        """Voltages and their derivative at a conductivity.
+
+        One factorization and L solves; the derivative and its adjoint need no further solve.
+
+        Args:
+            x: Conductivity, shape (N,) in file order, S/m, strictly positive. Rank 0's copy counts.
+
+        Returns:
+            Voltages, shape (K, M), V (electrode voltages have zero mean), and dV/dsigma.
+
+        Raises:
+            ShapeError: If x does not match the domain.
+            NotPositiveError: If an entry is <= 0 or not finite.
+        """
+        sigma = check_sigma(from_root(x, self._comm), self.domain)
+        self.system.factorize(sigma)
+        potentials = self.system.solve(self._coupling)
+        # Schur complement; symmetric by reciprocity, and zero on constants by construction.
+        admittance = np.diag(self._lengths) - self._coupling.T @ potentials
+        inverse = _pseudo_inverse(0.5 * (admittance + admittance.T))
+        states, leads = inverse @ self.currents.T, inverse @ self.measurements.T
+        voltages = states.T @ self.measurements.T
+        derivative = PairSensitivity(self.discretization, self.range, potentials, states, leads, -1.0, self._comm)
+        return voltages, derivative
+
+
+def _pseudo_inverse(admittance: np.ndarray) -> np.ndarray:
+    """Inverse on zero-sum vectors of a symmetric matrix whose kernel is the constants."""
+    count = len(admittance)
+    projection = np.full((count, count), 1 / count)
+    scale = np.trace(admittance) / count
+    inverse = np.linalg.inv(admittance + scale * projection) - projection / scale
+    return 0.5 * (inverse + inverse.T)
+
+
+def _check_patterns(name: str, patterns, count: int) -> np.ndarray:
+    patterns = np.asarray(patterns, dtype=float)
+    if patterns.ndim != 2 or patterns.shape[1] != count:
+        raise ShapeError(f"{name}: got shape {patterns.shape}, expected (number of patterns, {count} electrodes)")
+    if not np.isfinite(patterns).all():
+        raise InvalidDataError(f"{name}: pattern {int(np.argwhere(~np.isfinite(patterns))[0, 0])} is not finite")
+    return patterns
+
+
+def check_currents(currents, count: int) -> np.ndarray:
+    """Current patterns, shape (K, L), as floats.
+
+    Raises:
+        ShapeError: If they are not patterns on `count` electrodes.
+        InvalidDataError: If one is not finite or does not sum to zero.
+    """
+    currents = _check_patterns("currents", currents, count)
+    excess = np.abs(currents.sum(axis=1))
+    if (excess > 1e-6 * np.abs(currents).sum(axis=1)).any():
+        worst = int(excess.argmax())
+        raise InvalidDataError(
+            f"currents: pattern {worst} sums to {currents[worst].sum():g}, expected 0 (what enters must leave)"
+        )
+    return currents
+
+
+def _check_impedance(impedance, count: int) -> np.ndarray:
+    impedance = np.asarray(impedance, dtype=float)
+    if impedance.ndim == 0:
+        impedance = np.full(count, float(impedance))
+    if impedance.shape != (count,):
+        raise ShapeError(f"contact_impedance: got shape {impedance.shape}, expected ({count},) or a scalar")
+    if not (np.isfinite(impedance).all() and (impedance > 0).all()):
+        bad = int(np.flatnonzero(~(np.isfinite(impedance) & (impedance > 0)))[0])
+        raise NotPositiveError(f"contact_impedance: electrode {bad + 1} has {impedance[bad]:g}, expected > 0")
+    return impedance

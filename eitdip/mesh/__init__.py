@@ -1,0 +1,7 @@
+"""Domains: meshes with tagged electrodes, their generation and their files."""
+
+from eitdip.mesh.domain import Domain
+from eitdip.mesh.files import read_domain, write_domain
+from eitdip.mesh.generate import disk
+
+__all__ = ["Domain", "disk", "read_domain", "write_domain"]

@@ -1,0 +1,102 @@
+"""Reading and writing domains through meshio: gmsh (.msh), XDMF (.xdmf), VTK (.vtu)."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import meshio
+import numpy as np
+
+from eitdip.errors import FileFormatError, InvalidDataError, OptionError, choose
+from eitdip.mesh.domain import Domain
+
+_FORMATS = {".msh": "gmsh22", ".xdmf": "xdmf", ".vtu": "vtu"}
+_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+_CELLS = {"triangle": ("line", 1), "triangle6": ("line3", 2)}
+_TAG = "electrode"
+
+
+def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
+    """Write a domain, in m, with the electrode number of each boundary edge.
+
+    Args:
+        path: File ending in .msh, .xdmf or .vtu.
+        domain: What to write.
+        cell_data: Named arrays of shape (C,), for looking at; not for .msh.
+
+    Raises:
+        OptionError: If the file ending is unknown.
+    """
+    path = Path(path)
+    kind = choose("mesh file ending", path.suffix, _FORMATS)
+    triangle, line = ("triangle", "line") if domain.degree == 1 else ("triangle6", "line3")
+    blocks = [(triangle, domain.cells), (line, domain.facets)]
+    tags = [np.zeros(len(domain.cells), dtype=np.int32), domain.facet_tags.astype(np.int32)]
+    data = {_TAG: tags}
+    for name, values in (cell_data or {}).items():
+        values = np.asarray(values, dtype=float)
+        if values.shape != (len(domain.cells),):
+            raise OptionError(f"cell_data {name!r}: got shape {values.shape}, expected ({len(domain.cells)},)")
+        data[name] = [values, np.full(len(domain.facets), np.nan)]
+    if kind == "gmsh22":
+        # gmsh's own tags; 0 is not a physical group, so groups are the electrode number + 1.
+        groups = [np.full(len(domain.cells), 1, dtype=np.int32), tags[1] + 1]
+        data = {"gmsh:physical": groups, "gmsh:geometrical": groups}
+    points = np.column_stack([domain.points, np.zeros(len(domain.points))])
+    mesh = meshio.Mesh(points, blocks, cell_data=data)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        scratch = Path(folder) / path.name
+        if kind == "gmsh22":
+            meshio.write(scratch, mesh, file_format=kind, binary=False)
+        elif kind == "xdmf":
+            meshio.write(scratch, mesh, file_format=kind, data_format="XML")
+        else:
+            meshio.write(scratch, mesh, file_format=kind)
+        os.replace(scratch, path)
+
+
+def read_domain(path, unit: str = "m") -> Domain:
+    """Read a domain that `write_domain` or gmsh wrote.
+
+    In a gmsh file of other origin, the physical groups of the boundary lines must be 1 for the
+    boundary between electrodes and l + 1 for electrode l.
+
+    Args:
+        path: File ending in .msh, .xdmf or .vtu.
+        unit: Unit of the coordinates in the file: "m", "cm" or "mm".
+
+    Raises:
+        FileFormatError: If the file is missing, damaged, or has no triangles or no tagged lines.
+        OptionError: If the ending or the unit is unknown.
+        InvalidDataError: If the mesh is not a valid domain.
+    """
+    path = Path(path)
+    choose("mesh file ending", path.suffix, _FORMATS)
+    scale = choose("unit", unit, _UNITS)
+    if not path.is_file():
+        raise FileFormatError(f"{path}: no such mesh file")
+    try:
+        mesh = meshio.read(path)
+    except SystemExit as error:  # meshio exits the interpreter on files that it cannot parse
+        raise FileFormatError(f"{path}: cannot be read as a mesh") from error
+    except Exception as error:
+        raise FileFormatError(f"{path}: cannot be read as a mesh ({type(error).__name__}: {error})") from error
+    kinds = [kind for kind in _CELLS if kind in mesh.cells_dict]
+    if len(kinds) != 1:
+        found = ", ".join(sorted(mesh.cells_dict)) or "nothing"
+        raise FileFormatError(f"{path}: got cells {found}; expected triangles of one order (triangle or triangle6)")
+    line, _ = _CELLS[kinds[0]]
+    name = _TAG if _TAG in mesh.cell_data else "gmsh:physical"
+    if line not in mesh.cells_dict or name not in mesh.cell_data:
+        raise FileFormatError(
+            f"{path}: has no tagged boundary lines; make physical groups of the boundary: 1 for the gaps, "
+            "l + 1 for electrode l"
+        )
+    tags = mesh.get_cell_data(name, line).astype(int)
+    if name == "gmsh:physical":
+        tags = tags - 1
+    cells, facets = mesh.cells_dict[kinds[0]], mesh.cells_dict[line]
+    used = np.unique(cells)  # construction points, such as circle centers, belong to no cell
+    if not np.isin(facets, used).all():
+        raise InvalidDataError(f"{path}: a boundary line has nodes that belong to no triangle")
+    return Domain(mesh.points[used, :2] * scale, np.searchsorted(used, cells), np.searchsorted(used, facets), tags)

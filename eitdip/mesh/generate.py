@@ -1,0 +1,123 @@
+"""Disks and round tanks with electrodes, meshed by gmsh."""
+
+import numpy as np
+
+from eitdip.errors import OptionError, require
+from eitdip.mesh.domain import Domain
+
+
+def disk(
+    radius: float = 1.0,
+    h: float = 0.1,
+    *,
+    electrodes: int = 0,
+    width: float = 0.0,
+    first: float = 90.0,
+    clockwise: bool = False,
+    h_boundary: float | None = None,
+    inclusions=(),
+    degree: int = 1,
+) -> Domain:
+    """A disk about the origin, with equally spaced electrodes on its boundary.
+
+    Args:
+        radius: m.
+        h: Edge length, m.
+        electrodes: Number L.
+        width: Length of each electrode along the boundary, m.
+        first: Angle of the middle of electrode 1, degrees from the x axis.
+        clockwise: Numbering direction of the electrodes.
+        h_boundary: Edge length on the boundary, m; default h, at most half an electrode.
+        inclusions: Circles (x, y, r), m, inside the disk and apart, which the mesh follows.
+        degree: 1 for straight, 2 for curved triangles.
+
+    Raises:
+        OptionError: If a size is out of range.
+        MissingPackageError: If gmsh is not installed.
+    """
+    _check(radius, h, electrodes, width, degree)
+    gmsh = require("gmsh", "mesh")
+    edge = min(h if h_boundary is None else h_boundary, 0.5 * width if electrodes else np.inf)
+    gmsh.initialize(interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        gmsh.option.setNumber("Mesh.MeshSizeExtendFromBoundary", 1)
+        gmsh.model.add("disk")
+        arcs = _boundary(gmsh, radius, edge, electrodes, width, first, clockwise)
+        holes = [_circle(gmsh, *circle, h) for circle in inclusions]
+        loop = gmsh.model.geo.addCurveLoop([arc for arc, _ in arcs])
+        center = gmsh.model.geo.addPoint(0, 0, 0, h) if not inclusions else None
+        surface = gmsh.model.geo.addPlaneSurface([loop, *holes])
+        surfaces = [surface, *(gmsh.model.geo.addPlaneSurface([hole]) for hole in holes)]
+        gmsh.model.geo.synchronize()
+        if center is not None:
+            gmsh.model.mesh.embed(0, [center], 2, surface)
+        gmsh.option.setNumber("Mesh.MeshSizeMax", h)
+        gmsh.model.mesh.generate(2)
+        gmsh.model.mesh.setOrder(degree)
+        return _extract(gmsh, surfaces, arcs, degree)
+    finally:
+        gmsh.finalize()
+
+
+def _check(radius, h, electrodes, width, degree) -> None:
+    if not (radius > 0 and 0 < h <= radius):
+        raise OptionError(f"radius, h: got {radius}, {h}; expected 0 < h <= radius")
+    if degree not in (1, 2):
+        raise OptionError(f"degree: got {degree}, expected 1 or 2")
+    if electrodes < 0:
+        raise OptionError(f"electrodes: got {electrodes}, expected 0 or more")
+    if electrodes and not 0 < electrodes * width < 2 * np.pi * radius:
+        raise OptionError(
+            f"width: got {width} m for {electrodes} electrodes, expected more than 0 and less than "
+            f"{2 * np.pi * radius / electrodes:.4g} m, so that they do not touch"
+        )
+
+
+def _boundary(gmsh, radius, edge, electrodes, width, first, clockwise):
+    """Arcs around the circle in order, each with its electrode number or 0."""
+    geo = gmsh.model.geo
+    middle = geo.addPoint(0, 0, 0)
+    if electrodes:
+        turn = -1 if clockwise else 1
+        mid = np.radians(first) + turn * 2 * np.pi * np.arange(electrodes) / electrodes
+        half = 0.5 * width / radius
+        cuts = [(angle, tag + 1) for tag, angle in enumerate(mid - half)] + [(angle, 0) for angle in mid + half]
+        cuts = sorted((angle % (2 * np.pi), tag) for angle, tag in cuts)
+    else:
+        cuts = [(2 * np.pi * i / 4, 0) for i in range(4)]
+    points = [geo.addPoint(radius * np.cos(a), radius * np.sin(a), 0, edge) for a, _ in cuts]
+    arcs = []
+    for i, (angle, tag) in enumerate(cuts):
+        arc = geo.addCircleArc(points[i], middle, points[(i + 1) % len(points)])
+        span = (cuts[(i + 1) % len(cuts)][0] - angle) % (2 * np.pi)
+        geo.mesh.setTransfiniteCurve(arc, 1 + max(1, int(np.ceil(span * radius / edge - 1e-9))))
+        arcs.append((arc, tag))
+    geo.synchronize()
+    geo.remove([(0, middle)])
+    return arcs
+
+
+def _circle(gmsh, x, y, r, h):
+    geo = gmsh.model.geo
+    middle = geo.addPoint(x, y, 0)
+    around = [geo.addPoint(x + r * np.cos(a), y + r * np.sin(a), 0, h) for a in np.pi / 2 * np.arange(4)]
+    loop = geo.addCurveLoop([geo.addCircleArc(around[i], middle, around[(i + 1) % 4]) for i in range(4)])
+    geo.synchronize()
+    geo.remove([(0, middle)])
+    return loop
+
+
+def _extract(gmsh, surfaces, arcs, degree) -> Domain:
+    mesh = gmsh.model.mesh
+    triangle, line = {1: (2, 1), 2: (9, 8)}[degree]
+    cells = np.concatenate([mesh.getElementsByType(triangle, s)[1].reshape(-1, (3, 6)[degree - 1]) for s in surfaces])
+    parts = [mesh.getElementsByType(line, arc)[1].reshape(-1, degree + 1) for arc, _ in arcs]
+    tags = np.concatenate([np.full(len(part), tag) for part, (_, tag) in zip(parts, arcs, strict=True)])
+    numbers, coordinates, _ = mesh.getNodes()
+    used = np.unique(cells)
+    position = np.full(int(numbers.max()) + 1, -1)
+    position[numbers.astype(int)] = np.arange(len(numbers))
+    points = coordinates.reshape(-1, 3)[position[used.astype(int)], :2]
+    renumber = lambda array: np.searchsorted(used, array)  # noqa: E731
+    return Domain(points, renumber(cells), renumber(np.concatenate(parts)), tags)

@@ -1,0 +1,91 @@
+"""MPI: control is replicated, state is distributed.
+
+Every rank runs the same program on the same full arrays; the finite-element models split their
+work over the ranks and hand identical results back to all. COMM_WORLD is named only here.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from mpi4py import MPI
+
+
+def world() -> MPI.Comm:
+    """All ranks of this run."""
+    return MPI.COMM_WORLD
+
+
+def alone() -> MPI.Comm:
+    """This rank only."""
+    return MPI.COMM_SELF
+
+
+def share_of(count: int, comm: MPI.Comm) -> slice:
+    """The contiguous part of `count` items that this rank works on."""
+    bounds = _bounds(count, comm.size)
+    return slice(bounds[comm.rank], bounds[comm.rank + 1])
+
+
+def _bounds(count: int, ranks: int) -> np.ndarray:
+    return np.arange(ranks + 1) * count // ranks
+
+
+def from_root(value, comm: MPI.Comm):
+    """Rank 0's value on every rank. Small Python objects and arrays."""
+    return comm.bcast(value, root=0) if comm.size > 1 else value
+
+
+def gather_columns(part: np.ndarray, count: int, comm: MPI.Comm) -> np.ndarray:
+    """Put the column blocks of all ranks side by side, identically on every rank.
+
+    Args:
+        part: This rank's columns, shape (rows, width of `share_of(count, comm)`).
+        count: Number of columns in all.
+        comm: The ranks.
+    """
+    if comm.size == 1:
+        return part
+    rows = part.shape[0]
+    whole = np.empty((count, rows))
+    widths = np.diff(_bounds(count, comm.size))
+    comm.Allgatherv(np.ascontiguousarray(part.T), [whole, (widths * rows).tolist()])
+    return np.ascontiguousarray(whole.T)
+
+
+def raise_together(error: Exception | None, comm: MPI.Comm) -> None:
+    """Raise on all ranks if any rank has an error; the lowest such rank's error wins.
+
+    Call it before a collective operation that a failed rank would never reach.
+    """
+    if comm.size == 1:
+        if error is not None:
+            raise error
+        return
+    errors = comm.allgather(error)
+    for rank, found in enumerate(errors):
+        if found is not None:
+            if rank == comm.rank:
+                raise error
+            raise found
+
+
+@contextmanager
+def together(comm: MPI.Comm) -> Iterator[None]:
+    """Run a block that does no communication; if it fails on one rank, it fails on all."""
+    error = None
+    try:
+        yield
+    except Exception as caught:  # handed to every rank, so it cannot be lost
+        error = caught
+    raise_together(error, comm)
+
+
+def cores_per_rank() -> int:
+    """Cores that this rank may use: its CPU affinity divided by the ranks that share it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    local = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
+    ranks = local.size
+    local.Free()
+    return max(1, cores // ranks)
