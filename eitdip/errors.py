@@ -9,7 +9,7 @@ class EitdipError(Exception):
 
 
 class ShapeError(EitdipError, ValueError):
-    """An array has the wrong shape."""
+    """An array has the wrong shape or kind of number for where it is used."""
 
 
 class NotPositiveError(EitdipError, ValueError):

@@ -37,11 +37,13 @@ class Space:
         """`x` as an array of this space.
 
         Raises:
-            ShapeError: If the shape differs.
+            ShapeError: If the shape differs, or x is complex and the space is real.
         """
-        x = np.asarray(x, dtype=self.dtype)
+        x, what = np.asarray(x), self.label or "array"
+        if np.iscomplexobj(x) and not np.issubdtype(self.dtype, np.complexfloating):
+            raise ShapeError(f"{what}: got complex numbers, expected {self.dtype}")
+        x = x.astype(self.dtype, copy=False)
         if x.shape != self.shape:
-            what = self.label or "array"
             raise ShapeError(f"{what}: got shape {x.shape}, expected {self.shape}")
         return x
 
@@ -211,6 +213,8 @@ class _Sum(LinearOperator):
 
 class _Scaled(LinearOperator):
     def __init__(self, operator: LinearOperator, scalar):
+        if np.iscomplexobj(scalar) and not np.issubdtype(operator.range.dtype, np.complexfloating):
+            raise ShapeError(f"scalar: got the complex number {scalar}, but the operator is {operator.range.dtype}")
         self.operator, self.scalar = operator, scalar
         self.domain, self.range = operator.domain, operator.range
 

@@ -5,11 +5,14 @@ work over the ranks and hand identical results back to all. COMM_WORLD is named 
 """
 
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from mpi4py import MPI
+
+from eitdip.errors import EitdipError
 
 
 def world() -> MPI.Comm:
@@ -63,12 +66,21 @@ def raise_together(error: Exception | None, comm: MPI.Comm) -> None:
         if error is not None:
             raise error
         return
-    errors = comm.allgather(error)
+    errors = comm.allgather(_portable(error))
     for rank, found in enumerate(errors):
         if found is not None:
             if rank == comm.rank:
                 raise error
             raise found
+
+
+def _portable(error: Exception | None) -> Exception | None:
+    """The error, or its text if it cannot travel: sending it would fail here and leave the others waiting."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return EitdipError(f"{type(error).__name__}: {error}")
+    return error
 
 
 @contextmanager

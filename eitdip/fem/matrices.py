@@ -10,7 +10,11 @@ from eitdip.mesh.domain import Domain
 from eitdip.operator import Matrix, Space
 
 
-def pixel_centers(domain: Domain, shape: tuple[int, int], margin: float = 1.05) -> np.ndarray:
+# Image windows reach a little beyond the domain, so that no sample falls on the border pixels' rim.
+MARGIN = 1.05
+
+
+def pixel_centers(domain: Domain, shape: tuple[int, int], margin: float = MARGIN) -> np.ndarray:
     """Coordinates of the pixel centers of an image over the domain, shape (H, W, 2), m.
 
     Row 0 is at the top (largest y), column 0 at the left (smallest x). The window is the bounding
@@ -23,7 +27,7 @@ def pixel_centers(domain: Domain, shape: tuple[int, int], margin: float = 1.05) 
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 
-def pixel_map(space: Discretization, shape: tuple[int, int], margin: float = 1.05) -> Matrix:
+def pixel_map(space: Discretization, shape: tuple[int, int], margin: float = MARGIN) -> Matrix:
     """Bilinear sampling of an image: pixels (H, W) to conductivity unknowns (N,).
 
     Cell values are averages over quadrature points, vertex values are samples. Rows are

@@ -52,7 +52,7 @@ class PairSensitivity(LinearOperator):
 
     def adjoint(self, y):
         """Gradient of sum(y * V) with respect to sigma: shape (N,)."""
-        y = from_root(self.range.check(y), self._comm)
+        y = self.range.check(from_root(y, self._comm))
         pairs = self._left @ y @ self._right.T
         pairs = 0.5 * (pairs + pairs.T)
         share = share_of(self._fields.shape[1], self._comm)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import meshio
@@ -76,7 +77,7 @@ def read_domain(path, unit: str = "m") -> Domain:
     if not path.is_file():
         raise FileFormatError(f"{path}: no such mesh file")
     try:
-        mesh = meshio.read(path)
+        mesh = _read(path)
     except SystemExit as error:  # meshio exits the interpreter on files that it cannot parse
         raise FileFormatError(f"{path}: cannot be read as a mesh") from error
     except Exception as error:
@@ -100,3 +101,31 @@ def read_domain(path, unit: str = "m") -> Domain:
     if not np.isin(facets, used).all():
         raise InvalidDataError(f"{path}: a boundary line has nodes that belong to no triangle")
     return Domain(mesh.points[used, :2] * scale, np.searchsorted(used, cells), np.searchsorted(used, facets), tags)
+
+
+def _read(path: Path) -> meshio.Mesh:
+    try:
+        return meshio.read(path)
+    except KeyError:
+        if path.suffix != ".xdmf":
+            raise
+        return _read_curved_xdmf(path)
+
+
+def _read_curved_xdmf(path: Path) -> meshio.Mesh:
+    """Second-order cells as meshio writes them; its own reader does not know their numbers (meshio 5.3)."""
+    kinds = {0x24: ("triangle6", 6), 0x22: ("line3", 3)}
+    grid = ElementTree.parse(path).getroot().find("Domain/Grid")
+    numbers = np.array(grid.find("Topology/DataItem").text.split(), dtype=int)
+    cells: dict[str, list] = {name: [] for name, _ in kinds.values()}
+    at = 0
+    while at < len(numbers):
+        name, width = kinds[numbers[at]]
+        cells[name].append(numbers[at + 1 : at + 1 + width])
+        at += 1 + width
+    points = np.array(grid.find("Geometry/DataItem").text.split(), dtype=float).reshape(-1, 3)
+    data = {}
+    for attribute in grid.findall("Attribute[@Center='Cell']"):
+        values = np.array(attribute.find("DataItem").text.split(), dtype=float)
+        data[attribute.get("Name")] = np.split(values, [len(cells["triangle6"])])
+    return meshio.Mesh(points, [(name, np.array(block)) for name, block in cells.items()], cell_data=data)

@@ -23,7 +23,7 @@ def disk(
     Args:
         radius: m.
         h: Edge length, m.
-        electrodes: Number L.
+        electrodes: Number L; 0 or at least 2.
         width: Length of each electrode along the boundary, m.
         first: Angle of the middle of electrode 1, degrees from the x axis.
         clockwise: Numbering direction of the electrodes.
@@ -35,7 +35,9 @@ def disk(
         OptionError: If a size is out of range.
         MissingPackageError: If gmsh is not installed.
     """
-    _check(radius, h, electrodes, width, degree)
+    _check(radius, h, h_boundary, degree)
+    _check_electrodes(radius, electrodes, width, first)
+    _check_inclusions(radius, inclusions)
     gmsh = require("gmsh", "mesh")
     edge = min(h if h_boundary is None else h_boundary, 0.5 * width if electrodes else np.inf)
     gmsh.initialize(interruptible=False)
@@ -60,18 +62,35 @@ def disk(
         gmsh.finalize()
 
 
-def _check(radius, h, electrodes, width, degree) -> None:
-    if not (radius > 0 and 0 < h <= radius):
+def _check(radius, h, h_boundary, degree) -> None:
+    if not (0 < radius < np.inf and 0 < h <= radius):
         raise OptionError(f"radius, h: got {radius}, {h}; expected 0 < h <= radius")
+    if h_boundary is not None and not 0 < h_boundary <= radius:
+        raise OptionError(f"h_boundary: got {h_boundary}, expected more than 0 and at most the radius, {radius}")
     if degree not in (1, 2):
         raise OptionError(f"degree: got {degree}, expected 1 or 2")
-    if electrodes < 0:
-        raise OptionError(f"electrodes: got {electrodes}, expected 0 or more")
+
+
+def _check_electrodes(radius, electrodes, width, first) -> None:
+    if electrodes < 0 or electrodes == 1:
+        raise OptionError(f"electrodes: got {electrodes}, expected 0 or at least 2")
     if electrodes and not 0 < electrodes * width < 2 * np.pi * radius:
         raise OptionError(
             f"width: got {width} m for {electrodes} electrodes, expected more than 0 and less than "
             f"{2 * np.pi * radius / electrodes:.4g} m, so that they do not touch"
         )
+    if not np.isfinite(first):
+        raise OptionError(f"first: got {first}, expected an angle in degrees")
+
+
+def _check_inclusions(radius, inclusions) -> None:
+    """gmsh does not come back from circles that cross."""
+    for i, (x, y, r) in enumerate(inclusions):
+        if not (r > 0 and np.hypot(x, y) + r < radius):
+            raise OptionError(f"inclusion {i}: got {(x, y, r)}, expected a circle inside the disk of radius {radius}")
+        for j, (u, v, s) in enumerate(inclusions[:i]):
+            if not np.hypot(x - u, y - v) > r + s:
+                raise OptionError(f"inclusions {j} and {i}: got circles that touch or overlap, expected them apart")
 
 
 def _boundary(gmsh, radius, edge, electrodes, width, first, clockwise):

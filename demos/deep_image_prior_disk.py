@@ -1,0 +1,42 @@
+"""A deep image prior against free pixels on the reference disk: same data, same misfit, same loop.
+
+Sixteen boundary potentials on the unit disk, 32 flux moments each, 1 % noise, simulated on a curved
+mesh of second order. The network is not trained on anything: its structure is the prior.
+
+    python demos/deep_image_prior_disk.py [--steps 1000]
+"""
+
+import argparse
+
+import numpy as np
+
+from eitdip.cli import use_cores
+from eitdip.methods import options_for, prepare, start
+from eitdip.phantoms import phantom
+from eitdip.reconstruction import reconstruct
+from eitdip.simulation import simulate_dirichlet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1000)
+    steps = parser.parse_args().steps
+    use_cores()
+
+    objects = phantom("three")
+    measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
+    errors = {}
+    for method in ("dip-tv", "pixels-tv"):
+        options = options_for(method, {"link": "exp", "h": 0.05, "steps": steps})
+        problem = prepare(measurements, options)
+        run = start(problem, options, seed=0)
+        result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)
+        truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.areas
+        error = np.sqrt((areas * (result.sigma - truth) ** 2).sum() / (areas * truth**2).sum())
+        print(f"{method:<12} relative L2 {error:.3f}   chi^2/N {result.chi2:.2f}")
+        errors[method] = error
+    assert errors["dip-tv"] < 0.3, "the inclusions were not found (the empty disk scores 0.38)"
+
+
+if __name__ == "__main__":
+    main()

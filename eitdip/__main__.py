@@ -1,0 +1,5 @@
+"""python -m eitdip."""
+
+from eitdip.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""Kuopio Tomography Challenge 2023: python -m eitdip.challenges.ktc2023 INPUT_DIR OUTPUT_DIR LEVEL.
+
+INPUT_DIR has ref.mat and any number of dataN.mat, in which the voltages that the level removes are
+NaN. OUTPUT_DIR gets N.mat with `reconstruction`, a 256 x 256 array of 0 (water), 1 (resistive) and 2
+(conductive), oriented as the challenge's truth files. Nothing is trained, and one setting serves all
+levels.
+"""
+
+import io
+import re
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+from scipy.io import savemat
+from scipy.ndimage import map_coordinates
+
+from eitdip import output, session
+from eitdip.cli import run, use_cores
+from eitdip.data import load
+from eitdip.errors import FileFormatError
+from eitdip.fem.matrices import MARGIN
+from eitdip.methods import options_for, prepare
+from eitdip.metrics import label_image
+from eitdip.parallel import together, world
+from eitdip.reconstruction.checkpoint import write_atomically
+
+SIDE = 256
+# One setting and one pair of thresholds, in units of the background, for all tanks and levels.
+SETTINGS = {"seeds": 2}
+LOW, HIGH = 0.3, 2.5
+
+
+def segment(measurements, settings: dict | None = None, comm=None, quiet: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and conductivity of one tank.
+
+    Args:
+        measurements: From `eitdip.data.load`.
+        settings: Options that differ from `SETTINGS`.
+        comm: MPI communicator, by default all ranks.
+        quiet: No progress bar.
+
+    Returns:
+        Labels, uint8 (256, 256), and conductivity over the background, (256, 256), 1 outside the tank.
+    """
+    comm = world() if comm is None else comm
+    options = options_for("dip-tv", SETTINGS | (settings or {}))
+    problem = prepare(measurements, options, comm)
+    solution = session.solve(problem, options, comm=comm, quiet=quiet)
+    image = to_challenge_grid(solution.estimate / problem.background)
+    return label_image(image, LOW, HIGH), image
+
+
+def to_challenge_grid(image: np.ndarray) -> np.ndarray:
+    """An image (H, W) over the enlarged window to 256 x 256 pixels over the tank's bounding square.
+
+    Interpolates log conductivity; outside the tank the value is 1.
+    """
+    center = (np.arange(SIDE) + 0.5) * 2 / SIDE - 1
+    index = [(center / MARGIN + 1) * side / 2 - 0.5 for side in image.shape]
+    fine = np.exp(map_coordinates(np.log(image), np.meshgrid(*index, indexing="ij"), order=1, mode="nearest"))
+    fine[center[:, None] ** 2 + center**2 > 1] = 1.0
+    return fine
+
+
+def _inputs(folder: Path) -> list[tuple[str, Path]]:
+    if not folder.is_dir():
+        raise FileFormatError(f"{folder}: no such input folder")
+    found = [(match[1], path) for path in sorted(folder.iterdir()) if (match := re.fullmatch(r"data(\d+)\.mat", path.name))]
+    if not found:
+        raise FileFormatError(f"{folder}: got no dataN.mat, expected at least one")
+    return sorted(found, key=lambda item: int(item[0]))
+
+
+@click.command()
+@click.argument("input_dir", type=click.Path(path_type=Path))
+@click.argument("output_dir", type=click.Path(path_type=Path))
+@click.argument("level", type=click.IntRange(1, 7))
+def command(input_dir: Path, output_dir: Path, level: int) -> int:
+    """Segment all tanks of INPUT_DIR at difficulty LEVEL (1..7) into OUTPUT_DIR."""
+    comm = world()
+    with together(comm):
+        # Everything is read before any work starts.
+        tanks = [(name, load(path, level=level)) for name, path in _inputs(input_dir)]
+        if comm.rank == 0:
+            output.check_folder(output_dir)
+    use_cores()
+    for name, measurements in tanks:
+        began = time.perf_counter()
+        labels, _ = segment(measurements, comm=comm, quiet=False)
+        with together(comm):
+            if comm.rank == 0:
+                content = io.BytesIO()
+                savemat(content, {"reconstruction": labels})
+                write_atomically(output_dir / f"{name}.mat", content.getvalue())
+                click.echo(f"{name}.mat  {time.perf_counter() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(run(lambda: command(standalone_mode=False), name="ktc2023"))

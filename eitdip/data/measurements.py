@@ -1,0 +1,175 @@
+"""Measured or simulated electrical data, whatever their file."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+from eitdip.mesh import Domain, Tank
+
+MODELS = ("electrodes", "dirichlet", "neumann")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """K excitations, M measurements each.
+
+    For model "electrodes" the patterns are over the L electrodes: currents in A (per m of depth,
+    for plane models) and voltage combinations. For "dirichlet" and "neumann" they are coefficients
+    in the basis `eitdip.fem.trigonometric(domain, J / 2)`: boundary potentials (V) or current
+    densities, and the weights of the flux or voltage moments.
+
+    Args:
+        model: One of `MODELS`.
+        geometry: A `Tank` to be meshed, or the user's own `Domain`.
+        sources: Excitation patterns, shape (K, L) or (K, J).
+        moments: Measurement patterns, shape (M, L) or (M, J).
+        values: Data, shape (K, M); NaN only where `mask` is false. V for voltages.
+        deviation: Standard deviation of each entry, shape (K, M), > 0, same unit.
+        mask: True where there is a measurement, shape (K, M).
+        reference: The same measurements of the homogeneous body, shape (K, M), or None.
+        contact_impedance: Shape (L,), > 0, Ohm m^2 per m of depth; only for "electrodes".
+        truth: True conductivity image, shape (H, W), row 0 at the top, over the bounding square of
+            the geometry (NaN outside), S/m; or None.
+        provenance: Plain JSON values: where the data come from; for simulated data also the
+            phantom, noise, seed and mesh hash.
+
+    Raises:
+        ShapeError, InvalidDataError, NotPositiveError, OptionError: If anything contradicts the
+            above; the message names the entry.
+    """
+
+    model: str
+    geometry: Tank | Domain
+    sources: np.ndarray
+    moments: np.ndarray
+    values: np.ndarray
+    deviation: np.ndarray
+    mask: np.ndarray
+    reference: np.ndarray | None = None
+    contact_impedance: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.model not in MODELS:
+            raise OptionError(f"unknown model: got {self.model!r}, expected one of: {', '.join(MODELS)}")
+        for name in ("sources", "moments", "values", "deviation", "reference", "contact_impedance", "truth"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _real(name, value))
+        object.__setattr__(self, "mask", np.array(self.mask, dtype=bool))
+        try:  # what the file keeps: tuples become lists, so a measurement equals its file
+            object.__setattr__(self, "provenance", json.loads(json.dumps(self.provenance, allow_nan=False)))
+        except (TypeError, ValueError) as error:
+            raise InvalidDataError(
+                f"provenance: {error}; give finite numbers, text, lists and dictionaries"
+            ) from error
+        self._check_shapes()
+        self._check_values()
+
+    @property
+    def count(self) -> int:
+        """Number of measurements that are there."""
+        return int(self.mask.sum())
+
+    def _check_shapes(self) -> None:
+        for name in ("sources", "moments"):
+            if getattr(self, name).ndim != 2:
+                raise ShapeError(f"{name}: got shape {getattr(self, name).shape}, expected two axes")
+        if self.sources.shape[1] != self.moments.shape[1]:
+            raise ShapeError(
+                f"moments: got {self.moments.shape[1]} columns, expected {self.sources.shape[1]} as sources"
+            )
+        shape = (len(self.sources), len(self.moments))
+        for name in ("values", "deviation", "mask", "reference"):
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise ShapeError(f"{name}: got shape {value.shape}, expected (K, M) = {shape}")
+        if self.truth is not None and (self.truth.ndim != 2 or not self.truth.size):
+            raise ShapeError(f"truth: got shape {self.truth.shape}, expected an image (H, W)")
+        if self.model == "electrodes":
+            geometry = self.geometry
+            count = geometry.electrodes if isinstance(geometry, Tank) else geometry.electrode_count
+            if self.sources.shape[1] != count:
+                raise ShapeError(
+                    f"sources: got {self.sources.shape[1]} columns, expected one per electrode, {count}"
+                )
+            if self.contact_impedance is None or self.contact_impedance.shape != (count,):
+                got = None if self.contact_impedance is None else self.contact_impedance.shape
+                raise ShapeError(f"contact_impedance: got shape {got}, expected ({count},)")
+        elif self.sources.shape[1] % 2 or not self.sources.shape[1]:
+            raise ShapeError(
+                f"sources: got {self.sources.shape[1]} columns, expected a cosine and a sine per frequency"
+            )
+        elif self.contact_impedance is not None:
+            raise OptionError(
+                f"contact_impedance: got one for model {self.model!r}, expected none; leave it out"
+            )
+
+    def _check_values(self) -> None:
+        for name in ("sources", "moments"):
+            if not np.isfinite(getattr(self, name)).all():
+                row = int(np.argwhere(~np.isfinite(getattr(self, name)))[0, 0])
+                raise InvalidDataError(f"{name}: pattern {row} is not finite")
+        if not self.mask.any():
+            raise InvalidDataError("mask: no measurement is left")
+        for name in ("values", "reference"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value[self.mask]).all():
+                k, m = (int(i) for i in np.argwhere(self.mask & ~np.isfinite(value))[0])
+                raise InvalidDataError(
+                    f"{name}: excitation {k}, measurement {m} is {value[k, m]:g}, expected a finite number; "
+                    "NaN is allowed only where mask is false"
+                )
+        bad = self.mask & ~(np.isfinite(self.deviation) & (self.deviation > 0))
+        if bad.any():
+            k, m = (int(i) for i in np.argwhere(bad)[0])
+            raise NotPositiveError(
+                f"deviation: excitation {k}, measurement {m} has {self.deviation[k, m]:g}, expected > 0 "
+                "and finite; give the noise level of each measurement"
+            )
+        if self.truth is not None and (np.isinf(self.truth) | (self.truth <= 0)).any():
+            raise NotPositiveError(
+                "truth: an entry is <= 0 or infinite; give a conductivity, and NaN outside the body"
+            )
+        if self.model == "electrodes":
+            total = np.abs(self.sources.sum(axis=1))
+            if (total > 1e-6 * np.abs(self.sources).sum(axis=1)).any():
+                k = int(total.argmax())
+                raise InvalidDataError(
+                    f"currents: pattern {k} sums to {self.sources[k].sum():g}, expected 0: "
+                    "what enters must leave"
+                )
+            good = np.isfinite(self.contact_impedance) & (self.contact_impedance > 0)
+            if not good.all():
+                worst = int(np.flatnonzero(~good)[0])
+                raise NotPositiveError(
+                    f"contact_impedance: electrode {worst + 1} has {self.contact_impedance[worst]:g}, "
+                    "expected > 0 and finite"
+                )
+
+
+def _real(name: str, value) -> np.ndarray:
+    array = np.array(value)
+    if array.dtype.kind not in "fiub":
+        raise InvalidDataError(f"{name}: got values of type {array.dtype}, expected real numbers")
+    return array.astype(float)
+
+
+def noise_deviation(reference: np.ndarray, relative: float, floor: float) -> np.ndarray:
+    """Standard deviations of the usual noise model of tanks, same shape as the voltages.
+
+    Args:
+        reference: Voltages of the homogeneous body; where it has NaN the floor is returned.
+        relative: Part that is proportional to each voltage.
+        floor: Part that is proportional to the largest voltage.
+
+    Raises:
+        OptionError: If both parts are zero or one is negative.
+    """
+    if min(relative, floor) < 0 or relative == floor == 0:
+        raise OptionError(f"relative, floor: got {relative}, {floor}; expected >= 0 and one of them > 0")
+    size = np.nan_to_num(np.abs(reference))
+    return np.hypot(relative * size, floor * size.max())

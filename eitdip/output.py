@@ -1,0 +1,143 @@
+"""The files of a finished session: numbers, ParaView, pictures, result.json."""
+
+import csv
+import io
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from eitdip import __version__, metrics, plot
+from eitdip.errors import OutputError
+from eitdip.mesh import write_domain
+from eitdip.methods import Options, Problem, settings
+from eitdip.reconstruction.checkpoint import write_atomically
+from eitdip.session import Solution, data_hash
+
+
+def check_folder(out: Path) -> None:
+    """Make sure, before any work, that results can be written.
+
+    Raises:
+        OutputError: If the folder cannot be created or written.
+    """
+    probe = out / ".writable"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{out}: cannot write there ({error.strerror}); choose another output folder") from error
+
+
+def write(out: Path, problem: Problem, solution: Solution, method: str, options: Options) -> dict:
+    """Write all results of a session into a folder.
+
+    Returns:
+        What went into result.json.
+    """
+    _write_arrays(out, problem, solution)
+    summary = summarize(problem, solution, method, options)
+    write_domain(out / "conductivity.vtu", problem.domain, {"conductivity": solution.sigma})
+    _write_pictures(out, problem, solution)
+    # Last, so that its presence says that everything else is complete.
+    write_atomically(out / "result.json", json.dumps(summary, indent=2, allow_nan=False).encode())
+    return summary
+
+
+def summarize(problem: Problem, solution: Solution, method: str, options: Options) -> dict:
+    """The numbers of a session as plain JSON values."""
+    calibration = problem.calibration
+    return {
+        "method": method,
+        "options": settings(options),
+        "seed": options.seed,
+        "status": str(solution.status),
+        "reason": solution.results[-1].reason,
+        "iterations": [result.iterations for result in solution.results],
+        "kept": [result.kept for result in solution.results],
+        "seconds": {name: round(value, 3) for name, value in solution.seconds.items()},
+        "chi2": solution.chi2,
+        "measurements": problem.measurements.count,
+        "background": problem.background,
+        "calibration": None if calibration is None else {
+            "error": calibration.error,
+            "gain spread": float(calibration.gain.std()),
+            "offset rms": float(np.sqrt(np.square(calibration.offset).mean())),
+        },
+        "metrics": truth_metrics(problem, solution.sigma),
+        "mesh": {"nodes": len(problem.domain.points), "cells": len(problem.domain.cells), "hash": problem.domain.hash},
+        "data": {"hash": data_hash(problem.measurements), "provenance": problem.measurements.provenance},
+        "versions": versions(),
+    }  # fmt: skip
+
+
+def truth_metrics(problem: Problem, sigma: np.ndarray) -> dict | None:
+    """Errors against the truth image, sampled at the cells; None without a truth."""
+    truth = problem.measurements.truth
+    if truth is None:
+        return None
+    true = sample_image(truth, problem.domain)
+    inside = np.isfinite(true)
+    true, sigma, areas = true[inside], sigma[inside], problem.domain.areas[inside]
+    return {
+        "relative L2": metrics.relative_l2(sigma, true, areas),
+        "contrast error": metrics.contrast_error(sigma, true, problem.background, areas),
+        "dice conductive": metrics.dice(sigma, true, problem.background, 1),
+        "dice resistive": metrics.dice(sigma, true, problem.background, -1),
+        "PSNR": metrics.psnr(sigma, true),
+    }
+
+
+def sample_image(image: np.ndarray, domain) -> np.ndarray:
+    """An image over the bounding square, row 0 at the top, at the cell centroids: shape (C,)."""
+    half = 0.5 * np.ptp(domain.points, axis=0).max()
+    x, y = ((domain.centroids - domain.center) / half).T
+    rows, columns = image.shape
+    row = np.clip(((1 - y) * rows / 2).astype(int), 0, rows - 1)
+    return image[row, np.clip(((x + 1) * columns / 2).astype(int), 0, columns - 1)]
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a result."""
+    found = {"eitdip": __version__, "python": platform.python_version()}
+    for name in ("fenics-dolfinx", "dolfinx-solver-real", "petsc4py", "mpi4py", "torch", "numpy", "scipy", "gmsh", "meshio"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _write_arrays(out: Path, problem: Problem, solution: Solution) -> None:
+    buffer = io.BytesIO()
+    per_seed = {f"sigma_seed{i}": result.sigma for i, result in enumerate(solution.results)}
+    np.savez(
+        buffer,
+        sigma=solution.sigma,
+        estimate=solution.estimate,
+        data=problem.data,
+        prediction=solution.prediction,
+        mask=problem.measurements.mask,
+        **per_seed,
+    )
+    write_atomically(out / "estimate.npz", buffer.getvalue())
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = list(solution.results[0].history)
+    writer.writerow(["seed", "step", *names])
+    for seed, result in enumerate(solution.results):
+        for step, row in enumerate(zip(*(result.history[name] for name in names), strict=True)):
+            writer.writerow([seed, step, *(f"{value:.10g}" for value in row)])
+    write_atomically(out / "history.csv", text.getvalue().encode())
+
+
+def _write_pictures(out: Path, problem: Problem, solution: Solution) -> None:
+    measurements, last = problem.measurements, solution.results[-1]
+    plot.conductivity(
+        out / "conductivity.png", problem.domain, solution.sigma, truth=measurements.truth, background=problem.background
+    )
+    plot.data_fit(out / "data_fit.png", problem.data, solution.prediction, measurements.deviation, measurements.mask)
+    plot.curves(out / "curves.png", last.history, last.kept)

@@ -1,0 +1,150 @@
+"""Conductivities sigma = P link(f_theta(z)): a field generator, a positivity link, a map to the mesh.
+
+The three parts are swapped independently. Every generator starts at zero, and every link maps
+zero to the background, so the first conductivity is the background whatever is chosen.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from eitdip.errors import NotPositiveError, OptionError, ShapeError
+from eitdip.networks import initialize
+from eitdip.operator import Matrix
+
+
+class Link(nn.Module, ABC):
+    """A smooth increasing map from the reals to positive conductivities, 0 to `background` (S/m)."""
+
+    def __init__(self, background: float):
+        super().__init__()
+        if not (background > 0 and background < float("inf")):
+            raise NotPositiveError(f"background: got {background}, expected > 0 and finite, S/m")
+        self.background = float(background)
+
+    @abstractmethod
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Conductivity, S/m, of the same shape as x."""
+
+
+class Exp(Link):
+    """background * exp(x)."""
+
+    def forward(self, x):
+        return self.background * torch.exp(x)
+
+
+class Softplus(Link):
+    """background * log(1 + (e - 1) exp(x)): linear growth upwards, exponential decay downwards."""
+
+    def forward(self, x):
+        return self.background * nn.functional.softplus(x + 0.541324854612918)  # log(e - 1)
+
+
+class Bounded(Link):
+    """Between `low` and `high`, sigmoid in log conductivity, with slope 1 in log at the background.
+
+    Args:
+        background: S/m, strictly between the bounds.
+        low: Smallest conductivity, S/m, > 0.
+        high: Largest conductivity, S/m.
+    """
+
+    def __init__(self, background: float, low: float, high: float):
+        super().__init__(background)
+        if not 0 < low < background < high < float("inf"):
+            raise OptionError(f"bounds: got {low} and {high}, expected 0 < low < background ({background:g}) < high")
+        start, end = torch.tensor([low, high], dtype=torch.float64).log()
+        share = float((torch.tensor(background, dtype=torch.float64).log() - start) / (end - start))
+        self.low, self.high = float(low), float(high)
+        self._start, self._span = float(start), float(end - start)
+        self._shift = float(torch.logit(torch.tensor(share, dtype=torch.float64)))
+        self._slope = 1 / (self._span * share * (1 - share))
+
+    def forward(self, x):
+        return torch.exp(self._start + self._span * torch.sigmoid(self._slope * x + self._shift))
+
+
+class FreeField(nn.Module):
+    """One parameter per entry of an array: cells (N,), vertices (N,) or pixels (H, W)."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        self.values = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the field."""
+        return tuple(self.values.shape)
+
+    def forward(self) -> torch.Tensor:
+        return self.values
+
+
+class DeepImagePrior(nn.Module):
+    """A network applied to a fixed random latent tensor; only the network is trained.
+
+    Args:
+        network: Module with `latent_shape(image_shape)` and forward (1, C, h, w) -> (1, H, W).
+        shape: (H, W) of the image.
+        seed: Of the weights and the latent tensor.
+
+    References:
+        Ulyanov, Vedaldi, Lempitsky (2018), CVPR.
+    """
+
+    def __init__(self, network: nn.Module, shape: tuple[int, int], seed: int = 0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.shape = tuple(shape)
+        self.network = initialize(network, generator)
+        self.register_buffer("latent", torch.randn(1, *network.latent_shape(self.shape), generator=generator))
+
+    def forward(self) -> torch.Tensor:
+        return self.network(self.latent)[0].double()
+
+
+class Parameterization(nn.Module):
+    """sigma = P link(generator()).
+
+    Args:
+        generator: Module whose forward() gives the raw field and whose `shape` is its shape.
+        link: Positivity.
+        field_map: P, from the generator's field to the model's unknowns; None if they are the same.
+
+    Raises:
+        ShapeError: If the map does not take the generator's field.
+    """
+
+    def __init__(self, generator: nn.Module, link: Link, field_map: Matrix | None = None):
+        super().__init__()
+        self.generator, self.link = generator, link
+        if field_map is not None and field_map.domain.shape != generator.shape:
+            raise ShapeError(f"field_map: takes {field_map.domain.shape}, but the generator gives {generator.shape}")
+        self.register_buffer("_map", None if field_map is None else _sparse(field_map), persistent=False)
+
+    def field(self) -> torch.Tensor:
+        """Conductivity on the generator's own grid, S/m."""
+        return self.link(self.generator())
+
+    def to_unknowns(self, field: torch.Tensor) -> torch.Tensor:
+        """P applied to a field of conductivities: shape (N,), S/m."""
+        return field if self._map is None else self._map @ field.reshape(-1)
+
+    def forward(self) -> torch.Tensor:
+        """The conductivity, shape (N,), S/m."""
+        return self.to_unknowns(self.field())
+
+
+def _sparse(matrix: Matrix) -> torch.Tensor:
+    csr = matrix.matrix.tocsr()
+    with torch.sparse.check_sparse_tensor_invariants(False), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(csr.indptr.astype("int64")),
+            torch.from_numpy(csr.indices.astype("int64")),
+            torch.from_numpy(csr.data.astype("float64")),
+            size=csr.shape,
+        )

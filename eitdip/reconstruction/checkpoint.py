@@ -1,0 +1,120 @@
+"""Checkpoints: one safetensors file, written atomically, without pickle.
+
+The tensors lie in the file by name; everything else (numbers, lists, names, and where each tensor
+belongs) is JSON in its header.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from eitdip.errors import CheckpointError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that is needed to go on bit-identically.
+
+    Args:
+        run: Fingerprint of the run: data, method and options. Only the same run can be resumed.
+        iteration: Steps done.
+        state: Nested dicts and lists of tensors, arrays, numbers, strings and None.
+    """
+
+    run: str
+    iteration: int
+    state: dict
+
+    def save(self, path) -> None:
+        """Write the file; at every moment `path` is a complete checkpoint or not there."""
+        path = Path(path)
+        tensors: dict[str, torch.Tensor] = {}
+        tree = _pack(self.state, tensors)
+        header = {"version": VERSION, "run": self.run, "iteration": self.iteration, "state": tree}
+        write_atomically(path, save(tensors, metadata={"eitdip": json.dumps(header)}))
+
+    @staticmethod
+    def load(path, run: str | None = None) -> "Checkpoint":
+        """Read a checkpoint.
+
+        Args:
+            path: The file.
+            run: Fingerprint that it must have; None accepts any.
+
+        Raises:
+            CheckpointError: If the file is missing, truncated, of another version or another run.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no checkpoint there; start without --resume")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = (file.metadata() or {}).get("eitdip")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(f"{path}: damaged or truncated checkpoint ({error}); delete it and start anew") from error
+        if metadata is None:
+            raise CheckpointError(f"{path}: got a safetensors file of other origin, expected a checkpoint of eitdip")
+        header = json.loads(metadata)
+        if header["version"] != VERSION:
+            raise CheckpointError(
+                f"{path}: got checkpoint version {header['version']}, expected {VERSION}; "
+                "resume it with the version of eitdip that wrote it"
+            )
+        if run is not None and header["run"] != run:
+            raise CheckpointError(
+                f"{path}: belongs to another run (other data, method, options or seed); "
+                "repeat its command line, or start without --resume"
+            )
+        return Checkpoint(header["run"], header["iteration"], _unpack(header["state"], tensors))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that no reader ever sees a part of it."""
+    scratch = path.with_name(path.name + ".part")
+    with open(scratch, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
+
+
+def _pack(value, tensors: dict):
+    if isinstance(value, torch.Tensor | np.ndarray):
+        name = str(len(tensors))
+        array = isinstance(value, np.ndarray)
+        # A copy: safetensors refuses tensors that share memory.
+        tensors[name] = torch.from_numpy(value.copy()) if array else value.detach().cpu().clone().contiguous()
+        return {"array" if array else "tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_pack(item, tensors) for item in value]}
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return {"float": value.hex()}  # exact, and able to hold infinity
+    raise TypeError(f"checkpoint: cannot save a {type(value).__name__}")
+
+
+def _unpack(value, tensors: dict):
+    if not isinstance(value, dict):
+        return value
+    (kind, content), = value.items()  # fmt: skip
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "array":
+        return tensors[content].numpy()
+    if kind == "dict":
+        return {_unpack(k, tensors): _unpack(v, tensors) for k, v in content}
+    if kind == "list":
+        return [_unpack(item, tensors) for item in content]
+    return float.fromhex(content)

@@ -1,0 +1,174 @@
+"""The one loop: optimize, watch, stop, keep, resume."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from eitdip.errors import DivergenceError
+from eitdip.objective import Objective, Terms
+from eitdip.reconstruction.checkpoint import Checkpoint
+from eitdip.reconstruction.result import Result, Status, Step
+from eitdip.reconstruction.stopping import StoppingRule
+
+
+def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=None, start: int = 0) -> Iterator[Step]:
+    """Optimizer steps without end; no output, no stopping.
+
+    Works with optimizers that evaluate once (Adam) or several times (L-BFGS) per step.
+
+    Args:
+        objective: What is minimized.
+        optimizer: Over the objective's parameters.
+        schedule: A torch learning-rate scheduler, stepped after each step, or None.
+        start: Number of the first step.
+
+    Raises:
+        DivergenceError: If the loss is infinite or NaN.
+    """
+    iteration = start
+    while True:
+        evaluations: list[Terms] = []
+
+        def evaluate(seen=evaluations, iteration=iteration) -> torch.Tensor:
+            optimizer.zero_grad()
+            terms = objective()
+            loss = terms.total
+            if not torch.isfinite(loss):
+                raise DivergenceError(f"the loss became {float(loss)} at step {iteration}: lower the learning rate")
+            loss.backward()
+            seen.append(terms)
+            return loss
+
+        optimizer.step(evaluate)
+        if schedule is not None:
+            schedule.step()
+        yield Step(iteration, evaluations[0])
+        iteration += 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees after each step.
+
+    Args:
+        step: The step.
+        kept: Iteration of the best iterate so far.
+        result: Makes the present `Result`.
+        checkpoint: Makes a `Checkpoint` of the present state.
+    """
+
+    step: Step
+    kept: int
+    result: Callable[[], Result]
+    checkpoint: Callable[[], Checkpoint]
+
+
+def reconstruct(
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    stop: StoppingRule,
+    *,
+    schedule=None,
+    callbacks: Sequence[Callable[[Progress], None]] = (),
+    resume: Checkpoint | None = None,
+    run: str = "",
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Minimize an objective until the stopping rule ends it.
+
+    Args:
+        objective: What is minimized.
+        optimizer: Over the objective's parameters.
+        stop: Decides the end and which iterate is returned.
+        schedule: Learning-rate scheduler or None.
+        callbacks: Called with a `Progress` after each step; they only look.
+        resume: A checkpoint of the same run to go on from; the result is then bit-identical to that
+            of an uninterrupted run on the CPU.
+        run: Fingerprint written into checkpoints.
+        interrupted: Asked after each step; True ends the loop. Under MPI all ranks must agree.
+
+    Returns:
+        The kept iterate and the history.
+
+    Raises:
+        DivergenceError: If the loss becomes infinite or NaN; its `result` holds the iterate kept so far.
+    """
+    state = _LoopState(objective, optimizer, stop, schedule, run)
+    if resume is not None:
+        state.restore(resume)
+    if state.ended:  # resumed after its end: nothing is left to do
+        return state.result(*state.ended)
+    try:
+        for step in iterate(objective, optimizer, schedule, state.iterations):
+            decision = stop.update(step)
+            state.record(step, decision.keep)
+            if decision.stop:
+                state.ended = (decision.status, decision.reason)
+            progress = Progress(step, state.kept, state.result, state.checkpoint)
+            for callback in callbacks:
+                callback(progress)
+            if decision.stop:
+                return state.result(decision.status, decision.reason)
+            if interrupted():
+                return state.result(Status.INTERRUPTED, "interrupted; resume from the checkpoint")
+    except DivergenceError as error:
+        if state.iterations:
+            error.result = state.result(Status.DIVERGED, str(error))
+        raise
+
+
+class _LoopState:
+    def __init__(self, objective, optimizer, stop, schedule, run):
+        self.objective, self.optimizer, self.stop, self.schedule = objective, optimizer, stop, schedule
+        self.run = run
+        self.iterations = self.kept = 0
+        self.history: dict[str, list[float]] = {}
+        self.estimate = self.sigma = None
+        self.ended: tuple[Status, str] | tuple[()] = ()
+
+    def record(self, step: Step, keep: bool) -> None:
+        terms = step.terms
+        row = {"loss": float(terms.total.detach()), "chi2": terms.chi2, "held_out": terms.held_out}
+        row |= {name: float(loss.detach()) for name, loss in terms.losses.items()}
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+        self.iterations = step.iteration + 1
+        if keep or self.estimate is None:
+            self.kept, self.estimate, self.sigma = step.iteration, terms.estimate.clone(), terms.sigma.clone()
+
+    def result(self, status: Status = Status.INTERRUPTED, reason: str = "") -> Result:
+        history = {name: np.array(values) for name, values in self.history.items()}
+        estimate, sigma = self.estimate.cpu().numpy(), self.sigma.cpu().numpy()
+        return Result(estimate, sigma, status, reason, self.iterations, self.kept, history)
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            self.run,
+            self.iterations,
+            {
+                "objective": dict(self.objective.state_dict()),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": None if self.schedule is None else self.schedule.state_dict(),
+                "stop": self.stop.state_dict(),
+                "history": {name: np.array(values) for name, values in self.history.items()},
+                "kept": self.kept,
+                "estimate": self.estimate,
+                "sigma": self.sigma,
+                "ended": [str(word) for word in self.ended],
+            },
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        state = checkpoint.state
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        self.stop.load_state_dict(state["stop"])
+        self.history = {name: values.tolist() for name, values in state["history"].items()}
+        self.iterations, self.kept = checkpoint.iteration, state["kept"]
+        self.estimate, self.sigma = state["estimate"], state["sigma"]
+        if state["ended"]:
+            self.ended = (Status(state["ended"][0]), state["ended"][1])

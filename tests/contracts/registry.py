@@ -1,0 +1,159 @@
+"""Every forward model and linear operator of eitdip, as small cases that all contract tests run on.
+
+A new class joins by one line here; `test_registry.py` fails until it has one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy import sparse
+
+from eitdip.fem import (
+    CompleteElectrodeModel,
+    DirichletModel,
+    Discretization,
+    NeumannModel,
+    pixel_map,
+    trigonometric,
+)
+from eitdip.fem.patterns import adjacent, trigonometric_currents
+from eitdip.mesh import Domain
+from eitdip.operator import ForwardModel, LinearOperator, Matrix, Space
+from eitdip.timing import Timed
+from tests.shapes import ring_disk
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """A model, and points where it is defined."""
+
+    name: str
+    make: Callable[[], ForwardModel]
+
+    def point(self, model: ForwardModel, rng: np.random.Generator) -> np.ndarray:
+        """A conductivity between 0.5 and 2 S/m."""
+        return rng.uniform(0.5, 2.0, model.domain.shape)
+
+
+@dataclass(frozen=True)
+class OperatorCase:
+    """A linear operator and, where it is known independently, its matrix."""
+
+    name: str
+    make: Callable[[], LinearOperator]
+    matrix: Callable[[], np.ndarray] | None = None
+
+
+@cache
+def domain(degree: int, electrodes: int = 8) -> Domain:
+    """96 cells in 4 rings."""
+    return ring_disk(4, electrodes, degree=degree, covered=2 / 3)
+
+
+def dirichlet(degree: int, sigma: str) -> DirichletModel:
+    return DirichletModel(domain(degree), trigonometric(domain(degree), 2), sigma_element=sigma)
+
+
+def neumann(degree: int, sigma: str) -> NeumannModel:
+    return NeumannModel(domain(degree), trigonometric(domain(degree), 2), sigma_element=sigma)
+
+
+def electrodes(degree: int, sigma: str) -> CompleteElectrodeModel:
+    impedance = np.linspace(0.05, 0.4, 8)
+    return CompleteElectrodeModel(
+        domain(degree), trigonometric_currents(8)[:5], impedance, sigma_element=sigma
+    )
+
+
+def dirichlet_moments() -> DirichletModel:
+    waves = trigonometric(domain(1), 3)
+    return DirichletModel(domain(1), waves[:2], waves[1:])
+
+
+def neumann_moments() -> NeumannModel:
+    waves = trigonometric(domain(1), 3)
+    return NeumannModel(domain(1), waves[:2], waves[1:])
+
+
+def electrode_differences() -> CompleteElectrodeModel:
+    return CompleteElectrodeModel(domain(1), trigonometric_currents(8)[:3], 0.1, adjacent(8))
+
+
+def electrodes_of_pixels() -> ForwardModel:
+    model = electrodes(1, "cells")
+    return model @ pixel_map(model.discretization, (6, 5))
+
+
+def timed() -> Timed:
+    return Timed(electrodes(1, "cells"))
+
+
+MODELS = [
+    ModelCase(
+        f"{make.__name__}-{'straight' if degree == 1 else 'curved'}-{sigma}",
+        lambda m=make, d=degree, s=sigma: m(d, s),
+    )
+    for make in (dirichlet, neumann, electrodes)
+    for degree in (1, 2)
+    for sigma in ("cells", "vertices")
+] + [
+    ModelCase(make.__name__, make)
+    for make in (dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels, timed)
+]
+
+
+def _random(*shape: int, seed: int = 7) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def _complex(*shape: int) -> np.ndarray:
+    return _random(*shape) + 1j * _random(*shape, seed=8)
+
+
+def _sparse() -> sparse.csr_array:
+    return sparse.random_array((6, 4), density=0.4, rng=np.random.default_rng(3), format="csr")
+
+
+def _sensitivity(make, *arguments) -> Callable[[], LinearOperator]:
+    def build():
+        model = make(*arguments)
+        return model.linearize(np.random.default_rng(5).uniform(0.5, 2.0, model.domain.shape))[1]
+
+    return build
+
+
+def _pixels(degree: int, sigma: str) -> Matrix:
+    return pixel_map(Discretization(domain(degree), sigma), (6, 5))
+
+
+A, B, C = _random(5, 4), _random(5, 4, seed=9), _random(4, 3, seed=10)
+Z = _complex(5, 4)
+
+OPERATORS = [
+    OperatorCase("matrix", lambda: Matrix(A), lambda: A),
+    OperatorCase("matrix-sparse", lambda: Matrix(_sparse()), lambda: _sparse().toarray()),
+    OperatorCase("matrix-complex", lambda: Matrix(Z), lambda: Z),
+    OperatorCase("matrix-sparse-complex", lambda: Matrix(sparse.csr_array(Z)), lambda: Z),
+    OperatorCase(
+        "matrix-shaped", lambda: Matrix(_random(6, 4), Space((2, 2)), Space((3, 2))), lambda: _random(6, 4)
+    ),
+    OperatorCase("sum", lambda: Matrix(A) + Matrix(B), lambda: A + B),
+    OperatorCase("difference", lambda: Matrix(A) - Matrix(B), lambda: A - B),
+    OperatorCase("negative", lambda: -Matrix(A), lambda: -A),
+    OperatorCase("scaled", lambda: 2.5 * Matrix(A), lambda: 2.5 * A),
+    OperatorCase("scaled-right", lambda: Matrix(A) * np.float64(-0.5), lambda: -0.5 * A),
+    OperatorCase("scaled-complex", lambda: (1 - 2j) * Matrix(Z), lambda: (1 - 2j) * Z),
+    OperatorCase("product", lambda: Matrix(A) @ Matrix(C), lambda: A @ C),
+    OperatorCase("adjoint", lambda: Matrix(Z).H, lambda: Z.conj().T),
+    OperatorCase("adjoint-of-product", lambda: (Matrix(A) @ Matrix(C)).H, lambda: (A @ C).T),
+    OperatorCase("normal", lambda: Matrix(Z).H @ Matrix(Z), lambda: Z.conj().T @ Z),
+    OperatorCase("pixels-cells", lambda: _pixels(1, "cells")),
+    OperatorCase("pixels-vertices", lambda: _pixels(2, "vertices")),
+    OperatorCase("sensitivity-dirichlet", _sensitivity(dirichlet, 1, "cells")),
+    OperatorCase("sensitivity-neumann", _sensitivity(neumann, 2, "vertices")),
+    OperatorCase("sensitivity-electrodes", _sensitivity(electrodes, 1, "vertices")),
+    OperatorCase("sensitivity-timed", _sensitivity(timed)),
+    OperatorCase("sensitivity-of-pixels", _sensitivity(electrodes_of_pixels)),
+]

@@ -1,0 +1,203 @@
+"""The dataclass that every reader returns, and the detection of formats."""
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from eitdip.data import Measurements, data_root, load, noise_deviation, save
+from eitdip.errors import FileFormatError, InvalidDataError, NotPositiveError, OptionError, ShapeError
+from eitdip.fem.patterns import adjacent
+from eitdip.mesh import Tank
+
+
+def make(**changes) -> Measurements:
+    """Four electrodes, three injections, with changes."""
+    valid = {
+        "model": "electrodes",
+        "geometry": Tank(radius=0.1, electrodes=4, width=0.03),
+        "sources": adjacent(4)[:3],
+        "moments": adjacent(4),
+        "values": np.ones((3, 4)),
+        "deviation": np.ones((3, 4)),
+        "mask": np.ones((3, 4), dtype=bool),
+        "contact_impedance": np.ones(4),
+    }
+    return Measurements(**valid | changes)
+
+
+def one_at(value: float) -> np.ndarray:
+    """Ones, but `value` at excitation 2, measurement 1."""
+    array = np.ones((3, 4))
+    array[2, 1] = value
+    return array
+
+
+def test_nan_is_allowed_where_nothing_was_measured():
+    mask = one_at(0).astype(bool)
+    m = make(values=one_at(np.nan), deviation=one_at(np.nan), reference=one_at(np.nan), mask=mask)
+    assert m.count == 11
+
+
+def test_arrays_are_copies_and_provenance_is_plain():
+    values = np.ones((3, 4))
+    m = make(values=values, provenance={"size": (1, 2)})
+    values[:] = 5
+    assert (m.values == 1).all()
+    assert m.provenance == {"size": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": "magic"}, OptionError, "unknown model: got 'magic', expected one of: electrodes"),
+        (
+            {"values": one_at(np.nan)},
+            InvalidDataError,
+            "values: excitation 2, measurement 1 is nan, expected a finite",
+        ),
+        ({"values": one_at(np.inf)}, InvalidDataError, "values: excitation 2, measurement 1 is inf"),
+        (
+            {"values": np.ones((3, 4)) * 1j},
+            InvalidDataError,
+            "values: got values of type complex128, expected real",
+        ),
+        (
+            {"values": np.ones((4, 3))},
+            ShapeError,
+            r"values: got shape \(4, 3\), expected \(K, M\) = \(3, 4\)",
+        ),
+        ({"reference": one_at(np.nan)}, InvalidDataError, "reference: excitation 2, measurement 1"),
+        (
+            {"deviation": one_at(0)},
+            NotPositiveError,
+            "deviation: excitation 2, measurement 1 has 0, expected > 0",
+        ),
+        ({"deviation": one_at(np.inf)}, NotPositiveError, "deviation: excitation 2, measurement 1 has inf"),
+        ({"mask": np.zeros((3, 4))}, InvalidDataError, "mask: no measurement is left"),
+        ({"sources": np.ones(4)}, ShapeError, r"sources: got shape \(4,\), expected two axes"),
+        ({"sources": adjacent(5)[:3]}, ShapeError, "moments: got 4 columns, expected 5 as sources"),
+        ({"sources": np.eye(3, 4)}, InvalidDataError, "currents: pattern 0 sums to 1, expected 0"),
+        ({"sources": np.full((3, 4), np.nan)}, InvalidDataError, "sources: pattern 0 is not finite"),
+        (
+            {"geometry": Tank(1.0, 6, 0.1)},
+            ShapeError,
+            "sources: got 4 columns, expected one per electrode, 6",
+        ),
+        ({"contact_impedance": None}, ShapeError, r"contact_impedance: got shape None, expected \(4,\)"),
+        (
+            {"contact_impedance": [1, 1, 0, 1]},
+            NotPositiveError,
+            "contact_impedance: electrode 3 has 0, expected > 0",
+        ),
+        (
+            {"contact_impedance": [1, 1, 1, np.inf]},
+            NotPositiveError,
+            "contact_impedance: electrode 4 has inf",
+        ),
+        (
+            {"model": "dirichlet"},
+            OptionError,
+            "contact_impedance: got one for model 'dirichlet', expected none",
+        ),
+        ({"truth": np.ones(4)}, ShapeError, r"truth: got shape \(4,\), expected an image \(H, W\)"),
+        ({"truth": np.zeros((2, 2))}, NotPositiveError, "truth: an entry is <= 0 or infinite"),
+        ({"provenance": {"noise": np.nan}}, InvalidDataError, "provenance: .* give finite numbers, text"),
+        (
+            {"provenance": {"who": object()}},
+            InvalidDataError,
+            "provenance: .*object is not JSON serializable",
+        ),
+    ],
+)
+def test_contradictions_name_the_entry(changes, error, message):
+    with pytest.raises(error, match=message):
+        make(**changes)
+
+
+def test_an_odd_number_of_waves_has_no_meaning():
+    patterns = {"sources": np.eye(3), "moments": np.eye(4, 3), "contact_impedance": None}
+    with pytest.raises(
+        ShapeError, match="sources: got 3 columns, expected a cosine and a sine per frequency"
+    ):
+        make(model="dirichlet", geometry=Tank(1.0), **patterns)
+
+
+def test_noise_deviation():
+    voltages = np.array([[3.0, -4.0, np.nan]])
+    np.testing.assert_allclose(
+        noise_deviation(voltages, 0.1, 0.01), [[np.hypot(0.3, 0.04), np.hypot(0.4, 0.04), 0.04]]
+    )
+    with pytest.raises(OptionError, match=r"relative, floor: got -1, 0\.1; expected >= 0"):
+        noise_deviation(voltages, -1, 0.1)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(FileFormatError, match=r"nothing\.mat: no such file; check the path"):
+        load(tmp_path / "nothing.mat")
+    with pytest.raises(FileFormatError, match="is a folder, expected a data file"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"half", b"no data\n" * 100, bytes(2000)], ids=["empty", "short", "text", "zeros"]
+)
+def test_what_is_no_data_file(tmp_path, content):
+    path = tmp_path / "data.mat"
+    path.write_bytes(content)
+    with pytest.raises(
+        FileFormatError, match=r"data\.mat: (cannot be read as a MATLAB file|got a MATLAB file with)"
+    ):
+        load(path)
+
+
+def test_damaged_matlab_file(ktc):
+    content = ktc.path.read_bytes()
+    for part in (0.1, 0.5, 0.9):
+        ktc.path.write_bytes(content[: int(part * len(content))])
+        with pytest.raises(FileFormatError, match=r"data1\.mat: cannot be read as a MATLAB file"):
+            load(ktc.path)
+
+
+def test_matlab_file_of_version_7_3(tmp_path):
+    path = tmp_path / "data.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["Uel"] = [1.0]
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    with pytest.raises(FileFormatError, match=r"version 7\.3, expected 7 or older; .*save\(\.\.\., '-v7'\)"):
+        load(path)
+
+
+def test_matlab_file_of_something_else(tmp_path):
+    path = tmp_path / "data.mat"
+    scipy.io.savemat(path, {"sinogram": np.ones((3, 3))})
+    with pytest.raises(
+        FileFormatError, match=r"fields sinogram; expected Uel, Inj, Mpat \(KTC2023\) or Uel, Curr"
+    ):
+        load(path)
+
+
+def test_the_content_decides_not_the_name(tmp_path, kit4):
+    save(tmp_path / "own.mat", make())
+    assert load(tmp_path / "own.mat").values.shape == (3, 4)
+    assert load(kit4.path.rename(tmp_path / "kit4.h5")).provenance["format"] == "KIT4"
+
+
+@pytest.mark.parametrize("option", [{"level": 2}, {"reference": "ref.mat"}])
+def test_own_files_have_no_options(tmp_path, option):
+    save(tmp_path / "own.h5", make())
+    with pytest.raises(OptionError, match="eitdip's own format, which has none; leave it out"):
+        load(tmp_path / "own.h5", **option)
+
+
+def test_data_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("EITDIP_DATA", str(tmp_path))
+    assert data_root() == tmp_path.resolve()
+    monkeypatch.setenv("EITDIP_DATA", str(tmp_path / "nothing"))
+    assert data_root() is None
+    monkeypatch.delenv("EITDIP_DATA")
+    (tmp_path / "shared" / "data").mkdir(parents=True)
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    assert data_root() == (tmp_path / "shared" / "data").resolve()

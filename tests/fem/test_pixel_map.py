@@ -1,0 +1,92 @@
+"""From images to conductivities."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eitdip.errors import OptionError
+from eitdip.fem import Discretization, pixel_map
+from eitdip.fem.matrices import pixel_centers
+from tests.shapes import ring_disk
+
+CENTERED = ring_disk(6, radius=0.2)
+DOMAIN = dataclasses.replace(CENTERED, points=CENTERED.points + np.array([3.0, -2.0]))
+
+every_space = pytest.mark.parametrize(
+    "space",
+    [
+        Discretization(DOMAIN),
+        Discretization(DOMAIN, "vertices"),
+        Discretization(ring_disk(3, degree=2), "vertices"),
+    ],
+    ids=["cells", "vertices", "curved-vertices"],
+)
+
+
+def positions(space: Discretization) -> np.ndarray:
+    """Where the unknowns are."""
+    domain = space.domain
+    return domain.centroids if space.sigma_element == "cells" else domain.points[domain.vertices]
+
+
+@every_space
+@pytest.mark.parametrize("shape", [(8, 8), (16, 9), (2, 2)])
+@pytest.mark.parametrize("margin", [1.0, 1.05, 2.0])
+def test_rows_are_averages(space, shape, margin):
+    matrix = pixel_map(space, shape, margin).matrix
+    assert matrix.shape == (space.sigma_space.size, shape[0] * shape[1])
+    assert matrix.data.min() >= 0
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-14)
+
+
+@every_space
+@pytest.mark.parametrize("shape", [(24, 24), (24, 32)])
+def test_linear_images_become_linear_conductivities(space, shape):
+    """With pixels smaller than the margin no sample is clipped, and bilinear sampling is exact."""
+    x, y = np.moveaxis(pixel_centers(space.domain, shape, 1.1), -1, 0)
+    sampled = pixel_map(space, shape, 1.1)(3 * x - 2 * y + 5)
+    where = positions(space)
+    np.testing.assert_allclose(sampled, 3 * where[:, 0] - 2 * where[:, 1] + 5, rtol=1e-12)
+
+
+def test_row_zero_is_the_top_and_column_zero_the_left():
+    centers = pixel_centers(DOMAIN, (4, 6), margin=1.0)
+    assert centers.shape == (4, 6, 2)
+    np.testing.assert_allclose(centers[0, 0], [3 - 0.2 + 0.4 / 12, -2 + 0.2 - 0.4 / 8])
+    np.testing.assert_allclose(centers[-1, -1], [3 + 0.2 - 0.4 / 12, -2 - 0.2 + 0.4 / 8])
+    sample = pixel_map(Discretization(DOMAIN, "vertices"), (8, 8))
+    x, y = DOMAIN.points.T
+    top, left = np.zeros((2, 8, 8))
+    top[0] = left[:, 0] = 1
+    np.testing.assert_array_equal(sample(top) > 0.5, y > -2 + 0.2 * 1.05 * 0.75)
+    np.testing.assert_array_equal(sample(left) > 0.5, x < 3 - 0.2 * 1.05 * 0.75)
+
+
+def test_samples_beyond_the_outer_pixel_centers_take_the_border_value():
+    space = Discretization(DOMAIN, "vertices")
+    image = np.arange(4.0).reshape(2, 2)
+    values = pixel_map(space, (2, 2), margin=1.0)(image)
+    right = DOMAIN.points[:, 0].argmax()  # on the axis: half of each row, all of column 1
+    assert values[right] == pytest.approx((1 + 3) / 2)
+
+
+def test_cells_average_the_image(rng):
+    """The sum over cells weighted by area is the integral of the bilinear image, for a smooth image."""
+    space = Discretization(DOMAIN)
+    x, y = np.moveaxis(pixel_centers(DOMAIN, (64, 64)), -1, 0)
+    bump = np.exp(-((x - 3) ** 2 + (y + 2) ** 2) / (2 * 0.05**2))
+    total = DOMAIN.areas @ pixel_map(space, (64, 64))(bump)
+    assert total == pytest.approx(2 * np.pi * 0.05**2, rel=5e-3)
+
+
+@pytest.mark.parametrize("margin", [0.99, 0.0, -1.0, np.nan])
+def test_a_window_smaller_than_the_domain_is_refused(margin):
+    with pytest.raises(OptionError, match=r"margin: got .*, expected at least 1"):
+        pixel_map(Discretization(DOMAIN), (8, 8), margin)
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (8, 1), (0, 0)])
+def test_an_image_of_one_row_is_refused(shape):
+    with pytest.raises(OptionError, match=r"image shape: got .*expected at least 2 x 2 pixels"):
+        pixel_map(Discretization(DOMAIN), shape)

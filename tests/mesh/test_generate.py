@@ -1,0 +1,143 @@
+"""Disks and tanks made by gmsh."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eitdip.errors import OptionError
+from eitdip.mesh import Tank, disk
+
+
+def exact_area(domain) -> float:
+    """Area with curved edges: corner triangles plus the parabolic segments of the boundary."""
+    corners = domain.areas.sum()
+    if domain.degree == 1:
+        return corners
+    start, end, middle = (domain.points[domain.facets[:, i]] for i in range(3))
+    chord, bulge = end - start, middle - (start + end) / 2
+    return corners + 2 / 3 * np.abs(chord[:, 0] * bulge[:, 1] - chord[:, 1] * bulge[:, 0]).sum()
+
+
+@pytest.mark.parametrize(("degree", "bound"), [(1, 5e-3), (2, 1e-6)])
+def test_area(gmsh, degree, bound):
+    domain = disk(0.14, 0.014, degree=degree)
+    assert domain.degree == degree
+    assert exact_area(domain) == pytest.approx(np.pi * 0.14**2, rel=bound)
+    np.testing.assert_allclose(np.linalg.norm(domain.points[domain.boundary_nodes], axis=1), 0.14, rtol=1e-9)
+
+
+@pytest.mark.parametrize("clockwise", [False, True])
+@pytest.mark.parametrize("first", [90.0, 0.0, -33.0])
+def test_electrodes_are_where_they_were_ordered(gmsh, first, clockwise):
+    count, width = 8, 0.03
+    domain = disk(0.14, 0.03, electrodes=count, width=width, first=first, clockwise=clockwise)
+    assert domain.electrode_count == count
+    turn = -1 if clockwise else 1
+    expected = np.radians(first) + turn * 2 * np.pi * np.arange(count) / count
+    np.testing.assert_allclose(np.angle(np.exp(1j * (domain.electrode_angles() - expected))), 0, atol=1e-9)
+    for tag in range(1, count + 1):
+        nodes = domain.facets[domain.facet_tags == tag]
+        assert len(nodes) >= 2
+        half_angles = np.arcsin(domain.facet_lengths[domain.facet_tags == tag] / (2 * 0.14))
+        assert 2 * 0.14 * half_angles.sum() == pytest.approx(width, rel=1e-9)
+
+
+def test_electrode_width_on_curved_cells(gmsh):
+    from eitdip.fem import Discretization
+
+    domain = disk(0.14, 0.03, electrodes=8, width=0.03, degree=2)
+    loads = Discretization(domain).facet_loads.sum(axis=1)
+    for tag in range(1, 9):
+        assert loads[domain.facet_tags == tag].sum() == pytest.approx(0.03, rel=1e-4)
+
+
+def test_edge_lengths(gmsh):
+    coarse = disk(1.0, 0.2)
+    fine = disk(1.0, 0.1)
+    graded = disk(1.0, 0.2, h_boundary=0.05)
+    assert 3 < len(fine.cells) / len(coarse.cells) < 5
+    assert coarse.facet_lengths.max() <= 0.2
+    assert graded.facet_lengths.max() <= 0.05
+    assert graded.areas.max() > 4 * graded.areas.min()
+    assert disk(1.0, 0.2, electrodes=16, width=0.1).facet_lengths.max() <= 0.05 + 1e-9  # two facets each
+
+
+def test_inclusions_are_fitted(gmsh):
+    domain = disk(1.0, 0.1, inclusions=[(0.4, 0.1, 0.3), (-0.4, 0.0, 0.2)])
+    assert exact_area(domain) == pytest.approx(np.pi, rel=2e-3)
+    for x, y, r in ((0.4, 0.1, 0.3), (-0.4, 0.0, 0.2)):
+        distance = np.linalg.norm(domain.points[domain.cells] - [x, y], axis=2)
+        crossing = (distance.min(axis=1) < r * (1 - 1e-9)) & (distance.max(axis=1) > r * (1 + 1e-9))
+        assert not crossing.any()
+        inside = np.linalg.norm(domain.centroids - [x, y], axis=1) < r
+        assert domain.areas[inside].sum() == pytest.approx(np.pi * r**2, rel=0.03)
+
+
+def test_it_is_reproducible(gmsh):
+    assert disk(1.0, 0.2, electrodes=8, width=0.2).hash == disk(1.0, 0.2, electrodes=8, width=0.2).hash
+
+
+def test_the_center_of_a_plain_disk_is_a_node(gmsh):
+    assert np.linalg.norm(disk(1.0, 0.3).points, axis=1).min() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"radius": 0.0}, r"radius, h: got 0\.0, 0\.1; expected 0 < h <= radius"),
+        ({"h": -0.1}, "expected 0 < h <= radius"),
+        ({"h": 2.0}, "expected 0 < h <= radius"),
+        ({"h": np.nan}, "expected 0 < h <= radius"),
+        ({"degree": 3}, "degree: got 3, expected 1 or 2"),
+        ({"radius": np.inf}, "expected 0 < h <= radius"),
+        ({"electrodes": -1}, "electrodes: got -1, expected 0 or at least 2"),
+        ({"electrodes": 1, "width": 0.5}, "electrodes: got 1, expected 0 or at least 2"),
+        ({"electrodes": 8, "width": np.nan}, "width: got nan m"),
+        ({"electrodes": 8, "width": 0.1, "first": np.nan}, "first: got nan"),
+        ({"electrodes": 8}, r"width: got 0\.0 m for 8 electrodes, expected more than 0"),
+        ({"electrodes": 8, "width": 0.8}, r"less than 0\.7854 m, so that they do not touch"),
+        ({"h_boundary": 0.0}, "h_boundary: got 0"),
+        ({"h_boundary": np.nan}, "h_boundary: got nan"),
+        (
+            {"inclusions": [(0.9, 0, 0.3)]},
+            r"inclusion 0: got \(0\.9, 0, 0\.3\), expected a circle inside the disk",
+        ),
+        ({"inclusions": [(0, 0, 0.0)]}, "inclusion 0: "),
+        ({"inclusions": [(0, 0, 0.3), (0.2, 0, 0.3)]}, "inclusions 0 and 1"),
+    ],
+)
+def test_sizes_out_of_range(options, message):
+    with pytest.raises(OptionError, match=message):
+        disk(**options)
+
+
+class TestTank:
+    """The description of a tank, which needs no mesh generator."""
+
+    def test_it_meshes_itself(self, gmsh):
+        tank = Tank(0.115, electrodes=16, width=0.02, first=11.25, clockwise=True)
+        domain = tank.mesh(0.02)
+        direct = disk(0.115, 0.02, electrodes=16, width=0.02, first=11.25, clockwise=True)
+        assert domain.hash == direct.hash
+        assert tank.mesh(0.03, degree=2, h_boundary=0.01).degree == 2
+
+    def test_it_is_a_value(self):
+        assert Tank(0.1) == Tank(0.1)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            Tank(0.1).radius = 0.2
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"radius": 0.0}, r"radius: got 0\.0, expected > 0"),
+            ({"radius": np.nan}, "radius: got nan"),
+            ({"radius": 0.1, "electrodes": 1, "width": 0.01}, "electrodes: got 1, expected 0 or at least 2"),
+            ({"radius": 0.1, "electrodes": -2}, "electrodes: got -2"),
+            ({"radius": 0.1, "electrodes": 16}, r"width: got 0\.0 m"),
+            ({"radius": 0.1, "electrodes": 16, "width": 0.04}, "16 electrodes not to touch"),
+        ],
+    )
+    def test_sizes_out_of_range(self, options, message):
+        with pytest.raises(OptionError, match=message):
+            Tank(**options)

@@ -1,0 +1,29 @@
+"""Data, derivative and gradient of all models on the ranks of this run; rank 0 writes them.
+
+usage: mpiexec -n N python run_models.py OUT.npz
+"""
+
+import sys
+
+import numpy as np
+
+from eitdip.parallel import world
+from tests.parallel.cases import MODELS, evaluate
+
+
+def main() -> None:
+    comm = world()
+    results = {}
+    for name, make in MODELS.items():
+        for key, value in evaluate(make(comm), wrong_on_other_ranks=comm.rank > 0).items():
+            results[f"{name}.{key}"] = value
+    everywhere = comm.gather(results, root=0)
+    if comm.rank == 0:
+        for rank, other in enumerate(everywhere):
+            for key, value in results.items():
+                assert np.array_equal(other[key], value), f"{key} differs between ranks 0 and {rank}"
+        np.savez(sys.argv[1], ranks=comm.size, **results)
+
+
+if __name__ == "__main__":
+    main()

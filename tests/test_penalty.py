@@ -1,0 +1,136 @@
+"""Total variation and Tikhonov penalties on images and meshes."""
+
+import numpy as np
+import pytest
+import torch
+
+from eitdip.errors import OptionError, ShapeError
+from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
+from tests.shapes import ring_disk
+
+
+def step(rows: int, columns: int, height: float = 1.0) -> torch.Tensor:
+    """Left half 0, right half `height`."""
+    image = torch.zeros(rows, columns, dtype=torch.float64)
+    image[:, columns // 2 :] = height
+    return image
+
+
+def disk_image(size: int, radius: float, edge: float = 1.0) -> torch.Tensor:
+    """Disk in the window [-1, 1]^2, its edge `edge` pixels wide."""
+    x = (torch.arange(size, dtype=torch.float64) + 0.5) * 2 / size - 1
+    distance = radius - torch.hypot(x[:, None], x[None, :])
+    return (distance * size / 2 / edge + 0.5).clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return ring_disk(16)
+
+
+class TestTotalVariation:
+    """Length of jumps times their height."""
+
+    @pytest.mark.parametrize("height", [1.0, -2.0])
+    @pytest.mark.parametrize("size", [32, 64, 128])
+    def test_of_a_step_is_its_length_times_its_height(self, size, height):
+        """64 rows of one jump each, over 64^2 pixels, on any number of pixels."""
+        value = TotalVariation(PixelDifferences(), smoothing=1e-9)(step(size, size, height))
+        assert float(value) == pytest.approx(abs(height) / 64, rel=1e-6)
+
+    def test_of_a_ramp_does_not_depend_on_its_width(self):
+        ramp = torch.linspace(0, 1, 64, dtype=torch.float64).expand(64, 64)
+        assert float(TotalVariation(PixelDifferences(), 1e-9)(ramp)) == pytest.approx(1 / 64, rel=1e-6)
+
+    def test_is_isotropic(self):
+        """A corner costs sqrt(2), not 2."""
+        image = torch.zeros(64, 64, dtype=torch.float64)
+        image[1:, 1:] = 1  # differences at (0, j) and (i, 0), none at (0, 0)
+        image[0, 0] = 0
+        value = TotalVariation(PixelDifferences(), 1e-9)(1 - image)
+        assert float(value) * 64**2 == pytest.approx(63 + 63, rel=1e-5)
+        flipped = TotalVariation(PixelDifferences(), 1e-9)((1 - image).flip(0, 1))
+        assert float(flipped) * 64**2 == pytest.approx(62 + 62 + np.sqrt(2), rel=1e-5)
+
+    def test_on_a_fitted_mesh_is_the_perimeter(self, mesh):
+        inside = torch.tensor(np.linalg.norm(mesh.centroids, axis=1) < 0.5).double()
+        value = TotalVariation(MeshJumps(*mesh.jumps), smoothing=1e-9)(3 * inside)
+        assert float(value) == pytest.approx(3 * np.pi / 64 / 2, rel=3e-3)
+
+    def test_pixels_and_mesh_agree_on_a_disk(self, mesh):
+        inside = torch.tensor(np.linalg.norm(mesh.centroids, axis=1) < 0.5).double()
+        on_mesh = float(TotalVariation(MeshJumps(*mesh.jumps))(inside))
+        for size in (32, 64, 128):
+            on_pixels = float(TotalVariation(PixelDifferences())(disk_image(size, 0.5)))
+            assert on_pixels == pytest.approx(on_mesh, rel=0.1)
+            stairs = float(TotalVariation(PixelDifferences())(disk_image(size, 0.5, edge=1e-6)))
+            assert stairs == pytest.approx(on_mesh, rel=0.2)  # forward differences overrate stairs by 17 %
+
+    def test_does_not_depend_on_the_unit_of_length(self, mesh, rng):
+        small = ring_disk(16, radius=0.14)
+        field = torch.tensor(rng.standard_normal(len(mesh.cells)))
+        one, other = (TotalVariation(MeshJumps(*domain.jumps))(field) for domain in (mesh, small))
+        assert float(one) == pytest.approx(float(other), rel=1e-12)
+
+    def test_of_a_constant_is_zero(self, mesh):
+        assert float(TotalVariation(PixelDifferences())(torch.full((8, 9), 3.0, dtype=torch.float64))) == 0
+        assert float(TotalVariation(MeshJumps(*mesh.jumps))(torch.full((len(mesh.cells),), 3.0))) == 0
+
+    def test_smoothing_makes_small_jumps_quadratic(self):
+        tv = TotalVariation(PixelDifferences(), smoothing=0.1)
+        one, two = (float(tv(step(64, 64, height))) for height in (1e-3, 2e-3))
+        assert two / one == pytest.approx(4, rel=1e-3)
+        assert one * 64 == pytest.approx(1e-6 / (2 * 0.1), rel=1e-3)
+
+    @pytest.mark.parametrize("smoothing", [0.0, -1e-3, np.nan])
+    def test_smoothing_must_be_positive(self, smoothing):
+        with pytest.raises(OptionError, match=r"smoothing: got .*expected > 0"):
+            TotalVariation(PixelDifferences(), smoothing)
+
+
+class TestTikhonov:
+    """Squares."""
+
+    def test_without_differences_is_the_mean_square(self):
+        assert float(Tikhonov()(torch.tensor([1.0, -3.0]))) == pytest.approx(5)
+
+    def test_of_a_step(self):
+        assert float(Tikhonov(PixelDifferences())(step(64, 64, 2.0))) == pytest.approx(4 / 64)
+
+    def test_of_mesh_jumps(self, mesh):
+        inside = torch.tensor(np.linalg.norm(mesh.centroids, axis=1) < 0.5).double()
+        assert float(Tikhonov(MeshJumps(*mesh.jumps))(3 * inside)) == pytest.approx(
+            9 * np.pi / 64 / 2, rel=3e-3
+        )
+
+
+@pytest.mark.parametrize("loss", [TotalVariation, Tikhonov])
+def test_gradients(loss, rng):
+    small = ring_disk(2)
+    image = torch.tensor(rng.standard_normal((4, 5)), requires_grad=True)
+    field = torch.tensor(rng.standard_normal(len(small.cells)), requires_grad=True)
+    assert torch.autograd.gradcheck(loss(PixelDifferences()), image)
+    assert torch.autograd.gradcheck(loss(MeshJumps(*small.jumps)), field)
+
+
+def test_gradient_at_a_constant_is_zero_and_finite():
+    image = torch.zeros(4, 4, dtype=torch.float64, requires_grad=True)
+    TotalVariation(PixelDifferences())(image).backward()
+    assert (image.grad == 0).all()
+
+
+def test_mesh_jumps_do_not_depend_on_the_order_of_entries(mesh, rng):
+    matrix, weights = mesh.jumps
+    field = torch.tensor(rng.standard_normal(len(mesh.cells)))
+    jumps, kept = MeshJumps(matrix, weights)(field)
+    np.testing.assert_allclose(jumps[0], matrix @ field.numpy(), rtol=1e-14, atol=1e-15)
+    np.testing.assert_array_equal(kept, weights)
+
+
+def test_other_shapes_are_refused(mesh):
+    with pytest.raises(ShapeError, match=r"image: got shape \(8,\), expected \(H, W\)"):
+        TotalVariation(PixelDifferences())(torch.zeros(8))
+    with pytest.raises(ShapeError, match=r"image: got shape \(1, 8, 8\)"):
+        Tikhonov(PixelDifferences())(torch.zeros(1, 8, 8))
+    with pytest.raises(ShapeError, match=rf"cell field: got shape \(8, 8\), expected \({len(mesh.cells)},\)"):
+        TotalVariation(MeshJumps(*mesh.jumps))(torch.zeros(8, 8))
