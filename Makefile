@@ -15,7 +15,7 @@ env:  ## create or update .venv with everything (idempotent)
 	@bash tools/env.sh
 
 demo: env  ## reconstruct real data, write results/demo/
-	@$(RUN) demos/main.py
+	@$(RUN) demos/reconstruct_tank.py
 
 test test-slow: export OMP_NUM_THREADS = 1
 

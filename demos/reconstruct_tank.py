@@ -16,7 +16,7 @@ from eitdip.cli import use_cores
 from eitdip.data import data_root, load
 from eitdip.mesh import Tank
 from eitdip.methods import options_for, prepare
-from eitdip.metrics import ktc_score, label_image
+from eitdip.metrics import ktc_score
 from eitdip.parallel import together, world
 from eitdip.phantoms import phantom
 from eitdip.simulation import simulate_electrodes
@@ -55,12 +55,12 @@ def main() -> None:
 
     ktc = data_root() / "ktc2023" if data_root() else None
     if ktc is not None and ktc.is_dir():
-        from eitdip.challenges.ktc2023 import HIGH, LOW, to_challenge_grid
+        from eitdip.challenges.ktc2023 import classify, to_challenge_grid
         from eitdip.data.ktc2023 import truth
 
         measured = load(ktc / "training" / "data2.mat")
         problem, solution, row = reconstruct("ktc2023-2", measured, arguments.out, settings)
-        labels = label_image(to_challenge_grid(solution.estimate / problem.background), LOW, HIGH)
+        labels = classify(to_challenge_grid(solution.estimate / problem.background))
         row["KTC score"] = f"{ktc_score(truth(ktc / 'truth_2024' / 'true2.mat'), labels):.3f}"
         rows.append(row)
 

@@ -50,6 +50,7 @@ class Options:
         calibrate: Fit current gains and voltage offsets to the reference.
         h: Edge length of the mesh over the radius, where the data bring no mesh.
         degree: Of geometry and potentials, 1 or 2.
+        fit_drift: Let the background differ from that of the reference by a common factor.
         checkpoint_seconds: Time between checkpoints.
     """
 
@@ -59,9 +60,9 @@ class Options:
     seed: int = 0
     seeds: int = 1
     link: str = "bounded"
-    low: float = 0.02
-    high: float = 15.0
-    tv: float = 0.1
+    low: float = 0.014
+    high: float = 40.0
+    tv: float = 1.0
     tikhonov: float = 0.0
     steps: int = 400
     learning_rate: float = 5e-3
@@ -72,6 +73,7 @@ class Options:
     calibrate: bool = True
     h: float = 0.052
     degree: int = 1
+    fit_drift: bool = True
     checkpoint_seconds: float = 20.0
 
 
@@ -205,7 +207,7 @@ def prepare(measurements: Measurements, options: Options, comm=None) -> Problem:
 def start(problem: Problem, options: Options, seed: int) -> Run:
     """A fresh objective, optimizer, schedule and stopping rule for one seed."""
     generator, field_map, differences = _GENERATORS[options.generator](problem, options, seed)
-    parameterization = Parameterization(generator, _LINKS[options.link](problem.background, options), field_map)
+    parameterization = Parameterization(generator, _LINKS[options.link](problem.background, options), field_map, fit_drift=options.fit_drift)
     penalties: dict[str, tuple[float, nn.Module]] = {}
     if options.tv:
         penalties["tv"] = (options.tv, TotalVariation(differences))

@@ -89,7 +89,7 @@ class Variational(Objective):
         sigma = self.parameterization.to_unknowns(field)
         prediction = apply(self.model, sigma)
         chi2 = self.misfit(prediction)
-        contrast = torch.log(field / self.parameterization.link.background)
+        contrast = self.parameterization.contrast(field)
         losses = {"misfit": chi2}
         for name, penalty in self.penalties.items():
             losses[name] = self.weights[name] * penalty(contrast)

@@ -107,27 +107,37 @@ class DeepImagePrior(nn.Module):
 
 
 class Parameterization(nn.Module):
-    """sigma = P link(generator()).
+    """sigma = P link(generator() + drift).
 
     Args:
         generator: Module whose forward() gives the raw field and whose `shape` is its shape.
         link: Positivity.
         field_map: P, from the generator's field to the model's unknowns; None if they are the same.
+        fit_drift: Fit the scalar drift, which lets the background differ from the link's: water
+            warms up between the measurement of the empty tank and that of the objects (8 % in one
+            of the KTC2023 tanks). Else it is 0.
 
     Raises:
         ShapeError: If the map does not take the generator's field.
     """
 
-    def __init__(self, generator: nn.Module, link: Link, field_map: Matrix | None = None):
+    def __init__(
+        self, generator: nn.Module, link: Link, field_map: Matrix | None = None, *, fit_drift: bool = False
+    ):
         super().__init__()
         self.generator, self.link = generator, link
+        self.drift = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=fit_drift)
         if field_map is not None and field_map.domain.shape != generator.shape:
             raise ShapeError(f"field_map: takes {field_map.domain.shape}, but the generator gives {generator.shape}")
         self.register_buffer("_map", None if field_map is None else _sparse(field_map), persistent=False)
 
     def field(self) -> torch.Tensor:
         """Conductivity on the generator's own grid, S/m."""
-        return self.link(self.generator())
+        return self.link(self.generator() + self.drift)
+
+    def contrast(self, field: torch.Tensor) -> torch.Tensor:
+        """Log of a field over the background with its drift: what penalties see."""
+        return torch.log(field / self.link(self.drift))
 
     def to_unknowns(self, field: torch.Tensor) -> torch.Tensor:
         """P applied to a field of conductivities: shape (N,), S/m."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 from scipy.io import savemat
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import label, map_coordinates
 
 from eitdip import output, session
 from eitdip.cli import run, use_cores
@@ -22,14 +22,15 @@ from eitdip.data import load
 from eitdip.errors import FileFormatError
 from eitdip.fem.matrices import MARGIN
 from eitdip.methods import options_for, prepare
-from eitdip.metrics import label_image
 from eitdip.parallel import together, world
 from eitdip.reconstruction.checkpoint import write_atomically
 
 SIDE = 256
-# One setting and one pair of thresholds, in units of the background, for all tanks and levels.
+# One setting and one pair of thresholds for all tanks and levels.
 SETTINGS = {"seeds": 2}
-LOW, HIGH = 0.3, 2.5
+DETECT, EDGE = 0.25, 0.6
+# Log contrast at which visibility saturates: beyond a factor e^2 the data hardly tell how much more.
+_SATURATION = 2.0
 
 
 def segment(measurements, settings: dict | None = None, comm=None, quiet: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +50,35 @@ def segment(measurements, settings: dict | None = None, comm=None, quiet: bool =
     problem = prepare(measurements, options, comm)
     solution = session.solve(problem, options, comm=comm, quiet=quiet)
     image = to_challenge_grid(solution.estimate / problem.background)
-    return label_image(image, LOW, HIGH), image
+    return classify(image), image
+
+
+def classify(image: np.ndarray) -> np.ndarray:
+    """Classes of a conductivity image, by thresholds that follow each object.
+
+    A far or half-hidden object is seen fainter, so one conductivity threshold for all is wrong. The
+    visibility tanh(|log contrast| / 2) of each object has its own peak: objects whose peak is
+    below `DETECT` are dropped, the others reach to `EDGE` of their peak.
+
+    Args:
+        image: Conductivity, (256, 256); its median inside the tank is taken for the water.
+
+    Returns:
+        uint8 (256, 256): 0 water, 1 resistive, 2 conductive.
+    """
+    center = (np.arange(SIDE) + 0.5) * 2 / SIDE - 1
+    inside = center[:, None] ** 2 + center**2 <= 1
+    contrast = np.where(inside, np.log(image / np.median(image[inside])), 0.0)
+    classes = np.zeros(image.shape, dtype=np.uint8)
+    for value, sign in ((1, -1), (2, 1)):
+        visibility = np.tanh(np.clip(sign * contrast, 0, None) / _SATURATION)
+        objects, count = label(visibility > DETECT * EDGE)
+        for number in range(1, count + 1):
+            mine = objects == number
+            peak = visibility[mine].max()
+            if peak >= DETECT:
+                classes[mine & (visibility >= EDGE * peak)] = value
+    return classes
 
 
 def to_challenge_grid(image: np.ndarray) -> np.ndarray:
