@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.challenges.ktc2023 import segment
-from eitdip.cli import use_cores
+from eitdip.cli import use_one_thread
 from eitdip.data import data_root, load
 from eitdip.data.ktc2023 import truth
 from eitdip.metrics import ktc_score
@@ -28,7 +28,7 @@ def main() -> None:
     root = data_root()
     if root is None:
         parser.error("no measured data: set EITDIP_DATA to a folder with ktc2023/")
-    use_cores()
+    use_one_thread()
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {key: json.loads(value) for key, _, value in (pair.partition("=") for pair in arguments.pairs)}
     rows = []

@@ -5,14 +5,14 @@ noise, and its conductivity is reconstructed on a coarser mesh by a deep image p
 variation. Where the KTC2023 measurements are at hand, a real tank follows, with the very same call:
 only the data differ.
 
-    python demos/reconstruct_tank.py [--out results/demo] [--steps 400]
+    python demos/reconstruct_tank.py [--out results/demo] [--steps 500]
 """
 
 import argparse
 from pathlib import Path
 
 from eitdip import output, session
-from eitdip.cli import use_cores
+from eitdip.cli import use_one_thread
 from eitdip.data import data_root, load
 from eitdip.mesh import Tank
 from eitdip.methods import options_for, prepare
@@ -43,9 +43,9 @@ def reconstruct(name: str, measurements, out: Path, settings: dict):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/demo"))
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=500)
     arguments = parser.parse_args()
-    use_cores()
+    use_one_thread()
 
     tank = Tank(radius=0.14, electrodes=16, width=0.0275)
     simulated = simulate_electrodes(phantom("tank"), tank, noise=0.01, seed=0)

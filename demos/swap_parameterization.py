@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 import torch
 
-from eitdip.cli import use_cores
+from eitdip.cli import use_one_thread
 from eitdip.fem import CompleteElectrodeModel, pixel_map
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import disk
@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=300)
     steps = parser.parse_args().steps
-    use_cores()
+    use_one_thread()
 
     # Data from a finer, curved mesh.
     electrodes = {"electrodes": 16, "width": 0.2}

@@ -56,7 +56,7 @@ def calibrate(
     gain, offset = np.ones(len(reference)), np.zeros(reference.shape[1])
     background, power = 1.0, -1 if voltages else 1
     # The model is nearly homogeneous of degree -1 (voltages, up to the contacts), so a few rounds do.
-    for _ in range(4):
+    for _ in range(10):
         prediction = model(np.full(model.domain.shape, background))
         if instrument:
             gain, offset = _fit_instrument(prediction, reference, mask)
@@ -65,6 +65,8 @@ def calibrate(
         if not gain.mean() > 0:
             raise InvalidDataError("reference: it does not resemble a homogeneous body; check the order of electrodes")
         background *= gain.mean() ** power
+        if abs(gain.mean() - 1) < 1e-9:
+            break
     prediction = model(np.full(model.domain.shape, background))
     gain = gain / gain.mean()
     residual = (reference - gain[:, None] * prediction - offset)[mask]

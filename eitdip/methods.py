@@ -13,7 +13,7 @@ from torch import nn
 from eitdip import fem
 from eitdip.calibration import Calibration, calibrate
 from eitdip.data import Measurements
-from eitdip.errors import OptionError, choose
+from eitdip.errors import InvalidDataError, OptionError, choose
 from eitdip.mesh import Domain
 from eitdip.misfit import LeastSquares
 from eitdip.networks import Decoder, UNet
@@ -62,10 +62,10 @@ class Options:
     link: str = "bounded"
     low: float = 0.014
     high: float = 40.0
-    tv: float = 1.0
+    tv: float = 0.5
     tikhonov: float = 0.0
-    steps: int = 400
-    learning_rate: float = 5e-3
+    steps: int = 500
+    learning_rate: float = 0.01
     optimizer: str = "adam"
     stop: str = "budget"
     held_out: float = 0.0
@@ -104,7 +104,7 @@ def options_for(method: str, settings: dict | None = None) -> Options:
 
 def _converted(name: str, value, kind):
     allowed = (int, float) if kind is float else (type(None), int, float) if kind == float | None else kind
-    if isinstance(value, bool) and kind is not bool or not isinstance(value, allowed):
+    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, allowed):
         expected = getattr(kind, "__name__", str(kind))
         raise OptionError(f"option {name}: got {value!r}, expected {expected}")
     return float(value) if kind is not int and isinstance(value, int) and not isinstance(value, bool) else value
@@ -187,6 +187,10 @@ def prepare(measurements: Measurements, options: Options, comm=None) -> Problem:
     else:
         domain = geometry.mesh(options.h * geometry.radius, degree=options.degree)
     refuse_inverse_crime(measurements, domain)
+    if comm is not None and comm.size > len(domain.cells):
+        raise InvalidDataError(
+            f"more ranks than cells: got {comm.size} ranks for {len(domain.cells)} cells; use fewer ranks or a smaller h"
+        )
     bare = forward_model(measurements, domain, comm=comm)
     model = Timed(bare)
     calibration, data = None, measurements.values

@@ -17,7 +17,7 @@ from scipy.io import savemat
 from scipy.ndimage import label, map_coordinates
 
 from eitdip import output, session
-from eitdip.cli import run, use_cores
+from eitdip.cli import run, use_one_thread
 from eitdip.data import load
 from eitdip.errors import FileFormatError
 from eitdip.fem.matrices import MARGIN
@@ -114,7 +114,7 @@ def command(input_dir: Path, output_dir: Path, level: int) -> int:
         tanks = [(name, load(path, level=level)) for name, path in _inputs(input_dir)]
         if comm.rank == 0:
             output.check_folder(output_dir)
-    use_cores()
+    use_one_thread()
     for name, measurements in tanks:
         began = time.perf_counter()
         labels, _ = segment(measurements, comm=comm, quiet=False)

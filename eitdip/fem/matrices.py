@@ -9,7 +9,6 @@ from eitdip.fem.spaces import Discretization
 from eitdip.mesh.domain import Domain
 from eitdip.operator import Matrix, Space
 
-
 # Image windows reach a little beyond the domain, so that no sample falls on the border pixels' rim.
 MARGIN = 1.05
 

@@ -143,7 +143,7 @@ class Domain:
             raise ShapeError(f"facet_tags: got shape {self.facet_tags.shape}, expected {self.facets.shape[:1]}")
         for name in ("cells", "facets"):
             array = getattr(self, name)
-            if array.size and not (0 <= array.min() and array.max() < len(self.points)):
+            if array.size and not (array.min() >= 0 and array.max() < len(self.points)):
                 raise InvalidDataError(f"{name}: got a node number outside 0..{len(self.points) - 1}")
 
     def _check_geometry(self) -> None:

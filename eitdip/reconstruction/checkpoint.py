@@ -63,18 +63,23 @@ class Checkpoint:
             raise CheckpointError(f"{path}: damaged or truncated checkpoint ({error}); delete it and start anew") from error
         if metadata is None:
             raise CheckpointError(f"{path}: got a safetensors file of other origin, expected a checkpoint of eitdip")
-        header = json.loads(metadata)
-        if header["version"] != VERSION:
+        try:
+            header = json.loads(metadata)
+            version, found, iteration = header["version"], header.get("run"), header.get("iteration")
+            state = _unpack(header["state"], tensors) if version == VERSION else None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path}: damaged checkpoint (its header cannot be read); delete it and start anew") from error
+        if version != VERSION:
             raise CheckpointError(
-                f"{path}: got checkpoint version {header['version']}, expected {VERSION}; "
+                f"{path}: got checkpoint version {version}, expected {VERSION}; "
                 "resume it with the version of eitdip that wrote it"
             )
-        if run is not None and header["run"] != run:
+        if run is not None and found != run:
             raise CheckpointError(
                 f"{path}: belongs to another run (other data, method, options or seed); "
                 "repeat its command line, or start without --resume"
             )
-        return Checkpoint(header["run"], header["iteration"], _unpack(header["state"], tensors))
+        return Checkpoint(found, iteration, state)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

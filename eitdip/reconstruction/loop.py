@@ -36,7 +36,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
             terms = objective()
             loss = terms.total
             if not torch.isfinite(loss):
-                raise DivergenceError(f"the loss became {float(loss)} at step {iteration}: lower the learning rate")
+                raise DivergenceError(f"the loss became {float(loss.detach())} at step {iteration}: lower the learning rate")
             loss.backward()
             seen.append(terms)
             return loss

@@ -1,0 +1,149 @@
+"""The loop on a problem with a known answer: steps, ends, interruption, resumption."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from eitdip.errors import DivergenceError
+from eitdip.reconstruction import (
+    Budget,
+    Checkpoint,
+    Discrepancy,
+    FirstOf,
+    HeldOut,
+    Status,
+    WindowedVariance,
+    iterate,
+    reconstruct,
+)
+from tests.reconstruction.quadratic import Quadratic
+
+
+def adam(parameters):
+    optimizer = torch.optim.Adam(parameters, lr=0.1)
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20, eta_min=0.005)
+
+
+def lbfgs(parameters):
+    return torch.optim.LBFGS(parameters, lr=0.05, max_iter=2, history_size=4), None
+
+
+def wolfe(parameters):
+    return torch.optim.LBFGS(parameters, max_iter=4, history_size=5, line_search_fn="strong_wolfe"), None
+
+
+OPTIMIZERS = {"adam": adam, "lbfgs": lbfgs, "wolfe": wolfe}
+RULES = {
+    "budget": lambda: Budget(20),
+    "discrepancy": lambda: FirstOf(Discrepancy(1e-9), Budget(20)),
+    "held-out": lambda: FirstOf(HeldOut(15), Budget(20)),
+    "variance": lambda: FirstOf(WindowedVariance(6, 15), Budget(20)),
+}
+
+
+def solve(make=adam, stop=None, **more):
+    objective = Quadratic()
+    optimizer, schedule = make(objective.parameters())
+    return reconstruct(objective, optimizer, stop or Budget(20), schedule=schedule, **more)
+
+
+def assert_same(one, other):
+    assert np.array_equal(one.estimate, other.estimate) and np.array_equal(one.sigma, other.sigma)
+    assert (one.status, one.reason, one.iterations, one.kept) == (
+        other.status,
+        other.reason,
+        other.iterations,
+        other.kept,
+    )
+    assert one.history.keys() == other.history.keys()
+    for name, values in one.history.items():
+        assert np.array_equal(values, other.history[name], equal_nan=True), name
+
+
+def test_steps_carry_the_terms_before_the_update():
+    objective = Quadratic()
+    steps = list(islice(iterate(objective, torch.optim.Adam(objective.parameters(), lr=0.1), start=5), 3))
+    assert [s.iteration for s in steps] == [5, 6, 7]
+    assert torch.equal(steps[0].terms.estimate, torch.ones(6, dtype=torch.float64))
+    assert steps[2].terms.chi2 < steps[1].terms.chi2 < steps[0].terms.chi2
+
+
+def test_the_minimum_is_found():
+    result = solve(wolfe, Budget(30))
+    assert np.allclose(result.estimate, np.exp(np.linspace(-1, 1, 6)), rtol=1e-5)
+    assert result.status == Status.BUDGET and result.iterations == 30 and result.kept == 29
+    assert result.chi2 == result.history["chi2"][-1]
+    assert set(result.history) == {"loss", "chi2", "held_out", "misfit"}
+    assert all(len(values) == 30 for values in result.history.values())
+
+
+def test_the_kept_iterate_is_the_one_returned():
+    seen = []
+    result = solve(
+        lambda p: (torch.optim.SGD(p, lr=0.7), None),
+        HeldOut(4),
+        callbacks=[lambda progress: seen.append(progress.step.terms.estimate.numpy().copy())],
+    )
+    assert result.status == Status.DONE
+    assert result.kept == int(np.argmin(result.history["held_out"])) < result.iterations - 1
+    assert np.array_equal(result.estimate, seen[result.kept])
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_twenty_steps_are_ten_and_ten(make, rule, tmp_path):
+    """Or as many before and after as the rule allows."""
+    path = tmp_path / "half.safetensors"
+    whole = solve(make, rule())
+    half = whole.iterations // 2
+
+    def halfway(progress):
+        if progress.step.iteration + 1 == half:
+            progress.checkpoint().save(path)
+
+    assert_same(solve(make, rule(), callbacks=[halfway], run="r"), whole)
+    checkpoint = Checkpoint.load(path, "r")
+    assert checkpoint.iteration == half
+    assert_same(solve(make, rule(), resume=checkpoint, run="r"), whole)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_an_interrupted_run_can_be_resumed(make, tmp_path):
+    asked, latest = [], []
+
+    def interrupted():
+        asked.append(1)
+        return len(asked) == 7
+
+    half = solve(make, callbacks=[latest.append], interrupted=interrupted)
+    assert half.status == Status.INTERRUPTED and half.iterations == 7
+    latest[-1].checkpoint().save(tmp_path / "c")
+    assert_same(solve(make, resume=Checkpoint.load(tmp_path / "c")), solve(make))
+
+
+def test_a_finished_run_resumes_to_its_result(tmp_path):
+    latest = []
+    whole = solve(callbacks=[latest.append])
+    latest[-1].checkpoint().save(tmp_path / "c")
+    calls = []
+    again = solve(resume=Checkpoint.load(tmp_path / "c"), callbacks=[calls.append])
+    assert_same(again, whole)
+    assert not calls
+
+
+def test_divergence_carries_what_was_reached():
+    with pytest.raises(DivergenceError, match="learning rate") as caught:
+        solve(lambda p: (torch.optim.SGD(p, lr=1e200), None))
+    result = caught.value.result
+    assert result.status == Status.DIVERGED
+    assert np.isfinite(result.history["loss"]).all() and result.iterations == len(result.history["loss"]) >= 1
+
+
+def test_divergence_at_the_first_step_has_no_result():
+    objective = Quadratic()
+    objective.b[0] = torch.nan
+    with pytest.raises(DivergenceError, match="nan at step 0") as caught:
+        reconstruct(objective, torch.optim.Adam(objective.parameters()), Budget(3))
+    assert caught.value.result is None
