@@ -31,7 +31,8 @@ def check(written: Domain, read: Domain) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="default: this folder")
+    here = Path(__file__).resolve().parent
+    parser.add_argument("--out", type=Path, default=here, help="default: this folder")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     rows = [f"{'file':<18}{'nodes':>7}{'cells':>7}{'edges':>7}{'L':>4}{'kB':>6}  hash"]

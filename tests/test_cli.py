@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("gmsh")
 
 EITDIP = [sys.executable, "-W", "error", "-m", "eitdip"]
 SMALL = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-LONG = [*SMALL, "--set", "steps=150", "--set", "checkpoint_seconds=0"]
+LONG = [*SMALL, "--set", "steps=80", "--set", "checkpoint_seconds=0"]
 FILES = {
     "result.json", "estimate.npz", "history.csv", "conductivity.vtu",
     "conductivity.png", "data_fit.png", "curves.png", "checkpoint",
@@ -88,13 +88,18 @@ def test_reconstruct_writes_everything(model, data, tmp_path, capsys):
     assert {item.name for item in out.iterdir()} == FILES
     summary = json.loads((out / "result.json").read_text())
     assert set(summary) == KEYS
-    assert (summary["method"], summary["seed"], summary["status"], summary["iterations"]) == ("dip-tv", 3, "budget", [3])
+    assert (summary["method"], summary["seed"], summary["status"], summary["iterations"]) == (
+        "dip-tv",
+        3,
+        "budget",
+        [3],
+    )
     assert summary["metrics"]["relative L2"] > 0
     arrays = np.load(out / "estimate.npz")
     assert arrays["estimate"].shape == (16, 16) and arrays["data"].shape == arrays["prediction"].shape
     mesh = meshio.read(out / "conductivity.vtu")
     assert np.allclose(mesh.cell_data["conductivity"][0], arrays["sigma"])
-    rows = list(csv.DictReader((out / "history.csv").open()))
+    rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["0", "1", "2"] and float(rows[0]["loss"]) > 0
     for picture in out.glob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 5000
@@ -102,7 +107,12 @@ def test_reconstruct_writes_everything(model, data, tmp_path, capsys):
 
 def test_simulate_then_reconstruct(tmp_path, capsys):
     path = tmp_path / "tank.h5"
-    assert eitdip("simulate", "--out", path, "--model", "cem", "--domain", "tank", "--electrodes", 8, "--phantom", 7) == 0
+    assert (
+        eitdip(
+            "simulate", "--out", path, "--model", "cem", "--domain", "tank", "--electrodes", 8, "--phantom", 7
+        )
+        == 0
+    )
     assert "64 measurements, phantom 7" in capsys.readouterr().out
     assert eitdip("reconstruct", path, "--out", tmp_path / "out", *SMALL, "--method", "cells-tikhonov") == 0
 
@@ -114,7 +124,12 @@ def test_a_config_file_gives_way_to_the_command_line(data, tmp_path):
     assert eitdip("reconstruct", data["cem"], "--out", tmp_path / "out", "--config", config, *words) == 0
     summary = json.loads((tmp_path / "out" / "result.json").read_text())
     options = summary["options"]
-    assert (summary["method"], options["seed"], options["steps"], options["link"]) == ("pixels-tv", 5, 2, "softplus")
+    assert (summary["method"], options["seed"], options["steps"], options["link"]) == (
+        "pixels-tv",
+        5,
+        2,
+        "softplus",
+    )
 
 
 def test_info_and_help(capsys):
@@ -154,12 +169,19 @@ def test_bad_files(kind, data, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def items(file) -> list:
+    """Names and objects of an HDF5 file."""
+    found = []
+    file.visititems(lambda name, item: found.append((name, item)))
+    return found
+
+
 def test_nan_data(data, tmp_path, capsys):
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "nan.h5"
     shutil.copy(data["cem"], path)
     with h5py.File(path, "r+") as file:
-        file["values"][2, 3] = np.nan
+        next(found for name, found in items(file) if name.endswith("values"))[2, 3] = np.nan
     assert "values" in refused(capsys, "reconstruct", path, "--out", tmp_path / "out", *SMALL)
     assert not (tmp_path / "out").exists()
 
@@ -210,7 +232,9 @@ def test_bad_words_for_simulate(words, message, tmp_path, capsys, monkeypatch):
 def test_an_unwritable_folder(data, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert "choose another output folder" in refused(capsys, "reconstruct", data["cem"], "--out", out, *SMALL)
+        assert "choose another output folder" in refused(
+            capsys, "reconstruct", data["cem"], "--out", out, *SMALL
+        )
     assert snapshot(tmp_path) == {"file": b"mine"}
 
 
@@ -272,12 +296,14 @@ def test_two_ranks_give_the_serial_result(data, tmp_path):
     assert same(sigma(tmp_path / "two"), sigma(tmp_path / "one"), 1e-8)
 
 
-@pytest.mark.parametrize("kind", ["missing", "option", "diverged"])
+@pytest.mark.parametrize("kind", ["missing", "diverged"])
 def test_bad_input_ends_both_ranks(kind, data, tmp_path):
     words, code = {
         "missing": ([tmp_path / "missing.h5"], 2),
-        "option": ([data["cem"], "--set", "background=-1.0"], 2),
-        "diverged": ([data["cem"], "--method", "cells-tv", "--set", "link=exp", "--set", "learning_rate=1e30"], 3),
+        "diverged": (
+            [data["cem"], "--method", "cells-tv", "--set", "link=exp", "--set", "learning_rate=1e30"],
+            3,
+        ),
     }[kind]
     done = on_two_ranks("reconstruct", "--out", tmp_path / "out", *SMALL, *words)
     assert done.returncode == code, done.stderr

@@ -37,7 +37,12 @@ class TestSimulation:
     def test_provenance_names_the_mesh(self):
         measurements = simulate_dirichlet(phantom("three"), **DTN, seed=3)
         found = measurements.provenance
-        assert (found["phantom"], found["noise"], found["seed"], found["mesh_degree"]) == ("three", 0.01, 3, 2)
+        assert (found["phantom"], found["noise"], found["seed"], found["mesh_degree"]) == (
+            "three",
+            0.01,
+            3,
+            2,
+        )
         domain = measurements.geometry.mesh(0.2, degree=2)
         assert found["mesh_hash"] == domain.hash
         with pytest.raises(InvalidDataError, match="inverse crime"):
@@ -98,5 +103,7 @@ def test_random_phantoms_are_inside_and_apart(seed):
 
 
 def test_an_unknown_phantom_gets_the_list():
-    with pytest.raises(OptionError, match="unknown phantom: got 'ghost', expected one of: three, heart-lungs"):
+    with pytest.raises(
+        OptionError, match="unknown phantom: got 'ghost', expected one of: three, heart-lungs"
+    ):
         phantom("ghost")

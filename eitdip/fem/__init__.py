@@ -6,11 +6,16 @@ import contextlib
 with contextlib.suppress(ModuleNotFoundError):
     import dolfinx_solver  # noqa: F401
 
-from eitdip.fem.continuum import DirichletModel, NeumannModel
-from eitdip.fem.electrode import CompleteElectrodeModel
-from eitdip.fem.matrices import pixel_map
-from eitdip.fem.patterns import trigonometric
-from eitdip.fem.spaces import Discretization
+from eitdip.errors import require
+
+for _module in ("dolfinx", "petsc4py"):
+    require(_module, "fem")
+
+from eitdip.fem.continuum import DirichletModel, NeumannModel  # noqa: E402
+from eitdip.fem.electrode import CompleteElectrodeModel  # noqa: E402
+from eitdip.fem.matrices import pixel_map  # noqa: E402
+from eitdip.fem.patterns import trigonometric  # noqa: E402
+from eitdip.fem.spaces import Discretization  # noqa: E402
 
 __all__ = [
     "CompleteElectrodeModel",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from eitdip.errors import DivergenceError
+from eitdip.errors import DivergenceError, NotPositiveError
 from eitdip.objective import Objective, Terms
 from eitdip.reconstruction.checkpoint import Checkpoint
 from eitdip.reconstruction.result import Result, Status, Step
@@ -25,7 +25,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
         start: Number of the first step.
 
     Raises:
-        DivergenceError: If the loss is infinite or NaN.
+        DivergenceError: If the loss is infinite or NaN, or the conductivity overflows.
     """
     iteration = start
     while True:
@@ -33,7 +33,12 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
 
         def evaluate(seen=evaluations, iteration=iteration) -> torch.Tensor:
             optimizer.zero_grad()
-            terms = objective()
+            try:
+                terms = objective()
+            except NotPositiveError as error:
+                if iteration == 0 and not seen:  # a bad start, not a bad step
+                    raise
+                raise DivergenceError(f"step {iteration}: {error}; lower the learning rate") from error
             loss = terms.total
             if not torch.isfinite(loss):
                 raise DivergenceError(f"the loss became {float(loss.detach())} at step {iteration}: lower the learning rate")

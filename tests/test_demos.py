@@ -1,0 +1,36 @@
+"""The demos end by asserting what they teach; here they run."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("gmsh")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check_the_adjoint.py"],
+        pytest.param(["deep_image_prior_disk.py"], marks=pytest.mark.slow),
+        pytest.param(["swap_parameterization.py"], marks=pytest.mark.slow),
+        pytest.param(["reconstruct_tank.py", "--steps", "20", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["resume_and_mpi.py"], marks=pytest.mark.slow),
+    ],
+    ids=lambda words: words[0].removesuffix(".py"),
+)
+def test_demo(words, tmp_path):
+    words = [word.format(out=tmp_path / "out") for word in words]
+    env = {**os.environ, "EITDIP_DATA": str(tmp_path / "none"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", str(ROOT / "demos" / words[0]), *words[1:]]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_demo_is_run():
+    text = (ROOT / "tests" / "test_demos.py").read_text()
+    for demo in (ROOT / "demos").glob("*.py"):
+        assert f'"{demo.name}"' in text, f"add {demo.name} to the list"
