@@ -91,7 +91,11 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows = [compare(h) for h in (0.045, 0.02)]
     for row in rows:
-        print("  ".join(f"{name} {value if isinstance(value, int) else np.round(value, 2)}" for name, value in row.items()))
+        print(
+            "  ".join(
+                f"{name} {value if isinstance(value, int) else np.round(value, 2)}" for name, value in row.items()
+            )
+        )
     Path("results").mkdir(exist_ok=True)
     write_atomically(Path("results/bench.json"), json.dumps({"electrode value + gradient": rows}, indent=2).encode())
 

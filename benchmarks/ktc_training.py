@@ -37,10 +37,15 @@ def main() -> None:
             began = time.perf_counter()
             labels, image = segment(load(root / f"ktc2023/training/data{tank}.mat", level=level), settings)
             seconds = time.perf_counter() - began
-            scores = {year: ktc_score(truth(root / f"ktc2023/truth_{year}/true{tank}.mat"), labels) for year in (2024, 2023)}
+            scores = {
+                year: ktc_score(truth(root / f"ktc2023/truth_{year}/true{tank}.mat"), labels) for year in (2024, 2023)
+            }
             rows.append({"level": level, "tank": tank, "seconds": seconds} | {str(y): s for y, s in scores.items()})
             np.savez(arguments.out / f"level{level}_tank{tank}.npz", image=image, labels=labels)
-            print(f"level {level} tank {tank}: {scores[2024]:.3f} (2024) {scores[2023]:.3f} (2023) {seconds:.0f} s", flush=True)
+            print(
+                f"level {level} tank {tank}: {scores[2024]:.3f} (2024) {scores[2023]:.3f} (2023) {seconds:.0f} s",
+                flush=True,
+            )
         mine = [row for row in rows if row["level"] == level]
         means = {year: np.mean([row[year] for row in mine]) for year in ("2024", "2023")}
         print(f"level {level} mean: {means['2024']:.3f} (2024) {means['2023']:.3f} (2023)", flush=True)

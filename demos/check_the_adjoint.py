@@ -35,7 +35,9 @@ def main() -> None:
             _, derivative = model.linearize(sigma)
             error = adjoint_error(derivative, rng)
             cost = solver.factorizations - before[0], solver.solves - before[1]
-            print(f"{name:<12}{element:<10}{np.array2string(orders, precision=3):<20}{error:<11.0e}{cost[0]} / {cost[1]}")
+            print(
+                f"{name:<12}{element:<10}{np.array2string(orders, precision=3):<20}{error:<11.0e}{cost[0]} / {cost[1]}"
+            )
             assert (orders > 1.95).all() and error < 1e-10 and cost == (1, 16)
 
 

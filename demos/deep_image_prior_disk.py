@@ -27,7 +27,9 @@ def main() -> None:
     measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
     errors = {}
     for method, rate in (("dip-tv", 5e-3), ("pixels-tv", 5e-2)):
-        options = options_for(method, {"link": "exp", "h": 0.09, "degree": 2, "tv": 40.0, "learning_rate": rate, "steps": steps})
+        options = options_for(
+            method, {"link": "exp", "h": 0.09, "degree": 2, "tv": 40.0, "learning_rate": rate, "steps": steps}
+        )
         problem = prepare(measurements, options)
         run = start(problem, options, seed=0)
         result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)

@@ -20,7 +20,18 @@ from pathlib import Path
 import numpy as np
 
 EITDIP = [sys.executable, "-m", "eitdip"]
-SETTINGS = ["--set", "steps=40", "--set", "size=32", "--set", "channels=16", "--set", "h=0.1", "--set", "checkpoint_seconds=0"]
+SETTINGS = [
+    "--set",
+    "steps=40",
+    "--set",
+    "size=32",
+    "--set",
+    "channels=16",
+    "--set",
+    "h=0.1",
+    "--set",
+    "checkpoint_seconds=0",
+]
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
@@ -35,7 +46,9 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     data = folder / "tank.h5"
-    subprocess.run([*EITDIP, "simulate", "--out", data, "--model", "cem", "--domain", "tank", "--phantom", "tank"], check=True)
+    subprocess.run(
+        [*EITDIP, "simulate", "--out", data, "--model", "cem", "--domain", "tank", "--phantom", "tank"], check=True
+    )
     subprocess.run(command(data, folder / "whole"), check=True, env=environment)
 
     checkpoint = folder / "killed" / "checkpoint" / "seed-0.safetensors"

@@ -45,7 +45,13 @@ def main() -> None:
     choices = {
         # name: generator, link, map to the mesh, penalty, learning rate
         "decoder, exp": (DeepImagePrior(Decoder(channels=24, levels=2), shape), Exp(1.0), to_cells, image_tv, 5e-3),
-        "U-Net, bounded": (DeepImagePrior(UNet(channels=16, levels=2), shape), Bounded(1, 0.1, 10), to_cells, image_tv, 5e-3),
+        "U-Net, bounded": (
+            DeepImagePrior(UNet(channels=16, levels=2), shape),
+            Bounded(1, 0.1, 10),
+            to_cells,
+            image_tv,
+            5e-3,
+        ),
         "pixels, softplus": (FreeField(shape), Softplus(1.0), to_cells, image_tv, 5e-2),
         "cells, exp": (FreeField(model.domain.shape), Exp(1.0), None, mesh_tv, 5e-2),
     }

@@ -23,7 +23,9 @@ def app() -> None:
 @app.command()
 @click.argument("data", type=_PATH)
 @click.option("--method", default=None, help="Default dip-tv; 'eitdip info' lists all.")
-@click.option("--out", type=_PATH, default=Path("results/reconstruct"), show_default=True, help="Folder for the results.")
+@click.option(
+    "--out", type=_PATH, default=Path("results/reconstruct"), show_default=True, help="Folder for the results."
+)
 @click.option("--seed", type=int, default=None, help="Of network weights and latent tensor; default 0.")
 @click.option("--config", type=_PATH, help="TOML file with method, seed and options; the command line wins.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="One option; may be repeated.")

@@ -83,7 +83,14 @@ METHODS = {
     "unet-tv": {"generator": "unet", "channels": 32},
     "pixels-tv": {"generator": "pixels", "learning_rate": 0.05},
     "cells-tv": {"generator": "cells", "learning_rate": 0.05},
-    "cells-tikhonov": {"generator": "cells", "optimizer": "lbfgs", "learning_rate": 1.0, "tv": 0.0, "tikhonov": 0.1, "steps": 60},
+    "cells-tikhonov": {
+        "generator": "cells",
+        "optimizer": "lbfgs",
+        "learning_rate": 1.0,
+        "tv": 0.0,
+        "tikhonov": 0.1,
+        "steps": 60,
+    },
 }
 
 
@@ -189,7 +196,7 @@ def prepare(measurements: Measurements, options: Options, comm=None) -> Problem:
     refuse_inverse_crime(measurements, domain)
     if comm is not None and comm.size > len(domain.cells):
         raise InvalidDataError(
-            f"more ranks than cells: got {comm.size} ranks for {len(domain.cells)} cells; use fewer ranks or a smaller h"
+            f"more ranks than cells: got {comm.size} for {len(domain.cells)} cells; use fewer ranks or a smaller h"
         )
     bare = forward_model(measurements, domain, comm=comm)
     model = Timed(bare)
@@ -211,7 +218,9 @@ def prepare(measurements: Measurements, options: Options, comm=None) -> Problem:
 def start(problem: Problem, options: Options, seed: int) -> Run:
     """A fresh objective, optimizer, schedule and stopping rule for one seed."""
     generator, field_map, differences = _GENERATORS[options.generator](problem, options, seed)
-    parameterization = Parameterization(generator, _LINKS[options.link](problem.background, options), field_map, fit_drift=options.fit_drift)
+    parameterization = Parameterization(
+        generator, _LINKS[options.link](problem.background, options), field_map, fit_drift=options.fit_drift
+    )
     penalties: dict[str, tuple[float, nn.Module]] = {}
     if options.tv:
         penalties["tv"] = (options.tv, TotalVariation(differences))

@@ -90,9 +90,7 @@ def psnr(estimate, truth, mask=None, data_range: float | None = None) -> float:
     estimate, truth = estimate[weights > 0], truth[weights > 0]
     peak = np.ptp(truth) if data_range is None else data_range
     if not peak > 0:
-        raise InvalidDataError(
-            f"data range: got {peak:g}, expected > 0; give data_range for a constant truth"
-        )
+        raise InvalidDataError(f"data range: got {peak:g}, expected > 0; give data_range for a constant truth")
     error = np.sqrt(np.square(estimate - truth).mean())
     return float(20 * np.log10(peak / error)) if error else float("inf")
 
@@ -141,14 +139,10 @@ def ktc_score(truth, labels) -> float:
     if truth.shape != KTC_SHAPE:
         raise ShapeError(f"truth: got shape {truth.shape}, expected {KTC_SHAPE}")
     if not np.isin(truth, (0, 1, 2)).all():
-        raise InvalidDataError(
-            "truth: got other values than 0, 1 and 2; give the classes, not the conductivity"
-        )
+        raise InvalidDataError("truth: got other values than 0, 1 and 2; give the classes, not the conductivity")
     if labels.shape != KTC_SHAPE:
         return 0.0
-    return float(
-        np.mean([_similarity((truth == c).astype(float), (labels == c).astype(float)) for c in (1, 2)])
-    )
+    return float(np.mean([_similarity((truth == c).astype(float), (labels == c).astype(float)) for c in (1, 2)]))
 
 
 @cache
@@ -165,9 +159,7 @@ def _similarity(a: np.ndarray, b: np.ndarray) -> float:
     variances = mean_a - mean_a**2 + mean_b - mean_b**2  # a^2 = a for masks
     covariance = both - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
-    index = (
-        (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))
-    )
+    index = (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))
     return float(index.mean())
 
 
@@ -182,13 +174,9 @@ def _inside(estimate, truth, weights) -> tuple[np.ndarray, np.ndarray, np.ndarra
     estimate, truth, weights = estimate[inside], truth[inside], weights[inside]
     for name, array in (("estimate", estimate), ("truth", truth), ("weights", weights)):
         if not np.isfinite(array).all():
-            raise InvalidDataError(
-                f"{name}: got {int((~np.isfinite(array)).sum())} entries that are not finite"
-            )
+            raise InvalidDataError(f"{name}: got {int((~np.isfinite(array)).sum())} entries that are not finite")
     if (weights < 0).any() or not weights.sum() > 0:
-        raise InvalidDataError(
-            "weights: got a negative one, or none > 0 inside the body; expected areas or a mask"
-        )
+        raise InvalidDataError("weights: got a negative one, or none > 0 inside the body; expected areas or a mask")
     return estimate, truth, weights
 
 

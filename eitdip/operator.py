@@ -144,8 +144,7 @@ class Matrix(LinearOperator):
         self.range = range or Space((rows,), dtype)
         if (self.range.size, self.domain.size) != (rows, columns):
             raise ShapeError(
-                f"matrix: got shape {matrix.shape}, expected {(self.range.size, self.domain.size)} "
-                "for these spaces"
+                f"matrix: got shape {matrix.shape}, expected {(self.range.size, self.domain.size)} for these spaces"
             )
 
     def __call__(self, x):

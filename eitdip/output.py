@@ -103,7 +103,17 @@ def sample_image(image: np.ndarray, domain) -> np.ndarray:
 def versions() -> dict[str, str]:
     """Versions of everything that can change a result."""
     found = {"eitdip": __version__, "python": platform.python_version()}
-    for name in ("fenics-dolfinx", "dolfinx-solver-real", "petsc4py", "mpi4py", "torch", "numpy", "scipy", "gmsh", "meshio"):
+    for name in (
+        "fenics-dolfinx",
+        "dolfinx-solver-real",
+        "petsc4py",
+        "mpi4py",
+        "torch",
+        "numpy",
+        "scipy",
+        "gmsh",
+        "meshio",
+    ):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -137,7 +147,11 @@ def _write_arrays(out: Path, problem: Problem, solution: Solution) -> None:
 def _write_pictures(out: Path, problem: Problem, solution: Solution) -> None:
     measurements, last = problem.measurements, solution.results[-1]
     plot.conductivity(
-        out / "conductivity.png", problem.domain, solution.sigma, truth=measurements.truth, background=problem.background
+        out / "conductivity.png",
+        problem.domain,
+        solution.sigma,
+        truth=measurements.truth,
+        background=problem.background,
     )
     plot.data_fit(out / "data_fit.png", problem.data, solution.prediction, measurements.deviation, measurements.mask)
     plot.curves(out / "curves.png", last.history, last.kept)

@@ -121,9 +121,7 @@ class Parameterization(nn.Module):
         ShapeError: If the map does not take the generator's field.
     """
 
-    def __init__(
-        self, generator: nn.Module, link: Link, field_map: Matrix | None = None, *, fit_drift: bool = False
-    ):
+    def __init__(self, generator: nn.Module, link: Link, field_map: Matrix | None = None, *, fit_drift: bool = False):
         super().__init__()
         self.generator, self.link = generator, link
         self.drift = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=fit_drift)

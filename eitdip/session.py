@@ -44,7 +44,9 @@ class Solution:
         return self.results[-1].status
 
 
-def solve(problem: Problem, options: Options, *, comm, folder: Path | None = None, resume: bool = False, quiet: bool = False) -> Solution:
+def solve(
+    problem: Problem, options: Options, *, comm, folder: Path | None = None, resume: bool = False, quiet: bool = False
+) -> Solution:
     """Reconstruct with each seed and average.
 
     Args:
@@ -135,7 +137,9 @@ class _Checkpointer:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise OutputError(f"{path.parent}: cannot be created ({error.strerror}); choose another --out") from error
+                raise OutputError(
+                    f"{path.parent}: cannot be created ({error.strerror}); choose another --out"
+                ) from error
 
     def __call__(self, progress: Progress) -> None:
         self._latest = progress

@@ -34,9 +34,7 @@ def bar(columns: int, rows: int, length: float, width: float) -> Domain:
     )
 
 
-def ring_disk(
-    rings: int, electrodes: int = 0, *, radius: float = 1.0, degree: int = 1, covered: float = 0.5
-) -> Domain:
+def ring_disk(rings: int, electrodes: int = 0, *, radius: float = 1.0, degree: int = 1, covered: float = 0.5) -> Domain:
     """A disk of concentric rings of 6, 12, 18, ... nodes: it fits every circle of radius k radius / rings.
 
     Args:

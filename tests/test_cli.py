@@ -108,10 +108,7 @@ def test_reconstruct_writes_everything(model, data, tmp_path, capsys):
 def test_simulate_then_reconstruct(tmp_path, capsys):
     path = tmp_path / "tank.h5"
     assert (
-        eitdip(
-            "simulate", "--out", path, "--model", "cem", "--domain", "tank", "--electrodes", 8, "--phantom", 7
-        )
-        == 0
+        eitdip("simulate", "--out", path, "--model", "cem", "--domain", "tank", "--electrodes", 8, "--phantom", 7) == 0
     )
     assert "64 measurements, phantom 7" in capsys.readouterr().out
     assert eitdip("reconstruct", path, "--out", tmp_path / "out", *SMALL, "--method", "cells-tikhonov") == 0
@@ -232,9 +229,7 @@ def test_bad_words_for_simulate(words, message, tmp_path, capsys, monkeypatch):
 def test_an_unwritable_folder(data, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert "choose another output folder" in refused(
-            capsys, "reconstruct", data["cem"], "--out", out, *SMALL
-        )
+        assert "choose another output folder" in refused(capsys, "reconstruct", data["cem"], "--out", out, *SMALL)
     assert snapshot(tmp_path) == {"file": b"mine"}
 
 

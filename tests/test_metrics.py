@@ -51,9 +51,7 @@ def test_psnr():
         psnr(np.zeros((2, 2)), np.ones((2, 2)))
 
 
-@pytest.mark.parametrize(
-    "metric", [relative_l2, psnr, lambda *a: contrast_error(*a, 1.0), lambda *a: dice(*a, 1.0, 1)]
-)
+@pytest.mark.parametrize("metric", [relative_l2, psnr, lambda *a: contrast_error(*a, 1.0), lambda *a: dice(*a, 1.0, 1)])
 def test_wrong_shapes_and_values(metric):
     with pytest.raises(ShapeError, match=r"estimate: got shape \(4,\), expected \(5,\) as the truth"):
         metric(np.ones(4), TRUTH)

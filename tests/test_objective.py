@@ -56,9 +56,7 @@ def disturbed(parameterization: Parameterization) -> Parameterization:
     return parameterization
 
 
-every_kind = pytest.mark.parametrize(
-    "make", [on_cells, on_pixels, by_network], ids=lambda make: make.__name__
-)
+every_kind = pytest.mark.parametrize("make", [on_cells, on_pixels, by_network], ids=lambda make: make.__name__)
 
 
 @every_kind
@@ -72,9 +70,7 @@ def test_terms_are_named_and_add_up(make):
     residual = (MODEL(sigma.numpy()) - MODEL(truth())) / 0.05
     assert terms.chi2 == pytest.approx((residual**2).mean(), rel=1e-12)
     assert terms.losses["misfit"].item() == terms.chi2
-    assert terms.losses["tikhonov"].item() == pytest.approx(
-        0.2 * torch.log(field / 0.8).square().mean().item()
-    )
+    assert terms.losses["tikhonov"].item() == pytest.approx(0.2 * torch.log(field / 0.8).square().mean().item())
     np.testing.assert_array_equal(terms.sigma, sigma)
     np.testing.assert_array_equal(terms.estimate, field)
     assert not terms.sigma.requires_grad and not terms.estimate.requires_grad
@@ -127,9 +123,7 @@ def test_penalties_vanish_at_the_background():
 def test_weights_scale_their_terms():
     parameterization = disturbed(on_pixels())
     losses = [
-        Variational(
-            MODEL, parameterization, misfit(), {"tv": (w, TotalVariation(PixelDifferences()))}
-        )().losses["tv"]
+        Variational(MODEL, parameterization, misfit(), {"tv": (w, TotalVariation(PixelDifferences()))})().losses["tv"]
         for w in (1.0, 2.5, 0.0)
     ]
     assert losses[0] > 0

@@ -99,9 +99,7 @@ class TestTikhonov:
 
     def test_of_mesh_jumps(self, mesh):
         inside = torch.tensor(np.linalg.norm(mesh.centroids, axis=1) < 0.5).double()
-        assert float(Tikhonov(MeshJumps(*mesh.jumps))(3 * inside)) == pytest.approx(
-            9 * np.pi / 64 / 2, rel=3e-3
-        )
+        assert float(Tikhonov(MeshJumps(*mesh.jumps))(3 * inside)) == pytest.approx(9 * np.pi / 64 / 2, rel=3e-3)
 
 
 @pytest.mark.parametrize("loss", [TotalVariation, Tikhonov])

@@ -43,9 +43,7 @@ def test_the_fingerprint_names_what_changes_the_run():
     name = session.fingerprint(problem(), base, 0)
     same = [options_for("dip-tv", SETTINGS | change) for change in ({"seeds": 3}, {"checkpoint_seconds": 1})]
     assert {session.fingerprint(problem(), options, 0) for options in same} == {name}
-    other = [
-        options_for("dip-tv", SETTINGS | change) for change in ({"steps": 4}, {"tv": 2}, {"link": "exp"})
-    ]
+    other = [options_for("dip-tv", SETTINGS | change) for change in ({"steps": 4}, {"tv": 2}, {"link": "exp"})]
     others = {session.fingerprint(problem(), options, 0) for options in other}
     others |= {session.fingerprint(problem(), base, 1), session.fingerprint(problem(h=0.3), base, 0)}
     assert len(others) == 5 and name not in others

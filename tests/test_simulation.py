@@ -103,7 +103,5 @@ def test_random_phantoms_are_inside_and_apart(seed):
 
 
 def test_an_unknown_phantom_gets_the_list():
-    with pytest.raises(
-        OptionError, match="unknown phantom: got 'ghost', expected one of: three, heart-lungs"
-    ):
+    with pytest.raises(OptionError, match="unknown phantom: got 'ghost', expected one of: three, heart-lungs"):
         phantom("ghost")

@@ -96,7 +96,9 @@ def to_challenge_grid(image: np.ndarray) -> np.ndarray:
 def _inputs(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise FileFormatError(f"{folder}: no such input folder")
-    found = [(match[1], path) for path in sorted(folder.iterdir()) if (match := re.fullmatch(r"data(\d+)\.mat", path.name))]
+    found = [
+        (match[1], path) for path in sorted(folder.iterdir()) if (match := re.fullmatch(r"data(\d+)\.mat", path.name))
+    ]
     if not found:
         raise FileFormatError(f"{folder}: got no dataN.mat, expected at least one")
     return sorted(found, key=lambda item: int(item[0]))

@@ -104,9 +104,7 @@ class MatFile:
         value = value.astype(float)
         if np.isinf(value).any():
             row, column = (int(i) + 1 for i in np.argwhere(np.isinf(value))[0])
-            raise InvalidDataError(
-                f"{self.path}: {name} is infinite in row {row}, column {column} (counted from 1)"
-            )
+            raise InvalidDataError(f"{self.path}: {name} is infinite in row {row}, column {column} (counted from 1)")
         return value
 
 

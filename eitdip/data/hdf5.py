@@ -63,9 +63,7 @@ def save(path, measurements: Measurements) -> None:
                 _write(file, measurements)
             os.replace(scratch, path)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error}); choose an existing folder that is writable"
-        ) from error
+        raise OutputError(f"{path}: cannot be written ({error}); choose an existing folder that is writable") from error
 
 
 def load(path) -> Measurements:
@@ -139,9 +137,7 @@ def _read(file: h5py.File) -> Measurements:
         _need(name, arrays)
     if "mask" in arrays and not np.isin(arrays["mask"], (0, 1)).all():
         raise InvalidDataError("data/mask: an entry is neither true nor false (1 or 0)")
-    geometry = _geometry(
-        file["geometry"], {name: arrays.pop(name) for name in sorted(_MESH) if name in arrays}
-    )
+    geometry = _geometry(file["geometry"], {name: arrays.pop(name) for name in sorted(_MESH) if name in arrays})
     return Measurements(
         model=_text(file, "model"),
         geometry=geometry,

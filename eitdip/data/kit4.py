@@ -68,12 +68,9 @@ def load(path, reference=None) -> Measurements:
         ("CurrentPattern", sources, expected_sources),
         ("MeasPattern", moments, expected_moments),
     ):
-        if got.shape != expected.shape or not np.allclose(
-            got, expected, rtol=0, atol=1e-6 * np.abs(expected).max()
-        ):
+        if got.shape != expected.shape or not np.allclose(got, expected, rtol=0, atol=1e-6 * np.abs(expected).max()):
             raise InvalidDataError(
-                f"{data.path}: {name} differs from that of {empty.path}; "
-                "use the reference of the same measurement"
+                f"{data.path}: {name} differs from that of {empty.path}; use the reference of the same measurement"
             )
     with naming(path):
         return Measurements(

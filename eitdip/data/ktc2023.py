@@ -72,9 +72,7 @@ def load(path, reference=None, level: int = 1) -> Measurements:
         raise OptionError(f"level: got {level!r}, expected one of: {', '.join(map(str, LEVELS))}")
     data = MatFile.read(path)
     data.expect(FIELDS, "a KTC2023 data file")
-    empty = _read_reference(
-        data.path.with_name("ref.mat") if reference is None else Path(reference), reference
-    )
+    empty = _read_reference(data.path.with_name("ref.mat") if reference is None else Path(reference), reference)
     sources = check_currents(empty, "Injref", TANK.electrodes)
     moments = empty.matrix("Mpat", TANK.electrodes)
     mask = _kept(sources, moments, level)
@@ -130,9 +128,7 @@ def truth(path) -> np.ndarray:
 
 def _read_reference(path: Path, given) -> MatFile:
     if given is None and not path.is_file():
-        raise FileFormatError(
-            f"{path}: no such file; expected the empty tank beside the data, or name it as reference"
-        )
+        raise FileFormatError(f"{path}: no such file; expected the empty tank beside the data, or name it as reference")
     empty = MatFile.read(path)
     empty.expect(REFERENCE_FIELDS, "a KTC2023 reference (the tank with water only)")
     return empty

@@ -63,9 +63,7 @@ class Measurements:
         try:  # what the file keeps: tuples become lists, so a measurement equals its file
             object.__setattr__(self, "provenance", json.loads(json.dumps(self.provenance, allow_nan=False)))
         except (TypeError, ValueError) as error:
-            raise InvalidDataError(
-                f"provenance: {error}; give finite numbers, text, lists and dictionaries"
-            ) from error
+            raise InvalidDataError(f"provenance: {error}; give finite numbers, text, lists and dictionaries") from error
         self._check_shapes()
         self._check_values()
 
@@ -93,9 +91,7 @@ class Measurements:
             geometry = self.geometry
             count = geometry.electrodes if isinstance(geometry, Tank) else geometry.electrode_count
             if self.sources.shape[1] != count:
-                raise ShapeError(
-                    f"sources: got {self.sources.shape[1]} columns, expected one per electrode, {count}"
-                )
+                raise ShapeError(f"sources: got {self.sources.shape[1]} columns, expected one per electrode, {count}")
             if self.contact_impedance is None or self.contact_impedance.shape != (count,):
                 got = None if self.contact_impedance is None else self.contact_impedance.shape
                 raise ShapeError(f"contact_impedance: got shape {got}, expected ({count},)")
@@ -104,9 +100,7 @@ class Measurements:
                 f"sources: got {self.sources.shape[1]} columns, expected a cosine and a sine per frequency"
             )
         elif self.contact_impedance is not None:
-            raise OptionError(
-                f"contact_impedance: got one for model {self.model!r}, expected none; leave it out"
-            )
+            raise OptionError(f"contact_impedance: got one for model {self.model!r}, expected none; leave it out")
 
     def _check_values(self) -> None:
         for name in ("sources", "moments"):
@@ -131,16 +125,13 @@ class Measurements:
                 "and finite; give the noise level of each measurement"
             )
         if self.truth is not None and (np.isinf(self.truth) | (self.truth <= 0)).any():
-            raise NotPositiveError(
-                "truth: an entry is <= 0 or infinite; give a conductivity, and NaN outside the body"
-            )
+            raise NotPositiveError("truth: an entry is <= 0 or infinite; give a conductivity, and NaN outside the body")
         if self.model == "electrodes":
             total = np.abs(self.sources.sum(axis=1))
             if (total > 1e-6 * np.abs(self.sources).sum(axis=1)).any():
                 k = int(total.argmax())
                 raise InvalidDataError(
-                    f"currents: pattern {k} sums to {self.sources[k].sum():g}, expected 0: "
-                    "what enters must leave"
+                    f"currents: pattern {k} sums to {self.sources[k].sum():g}, expected 0: what enters must leave"
                 )
             good = np.isfinite(self.contact_impedance) & (self.contact_impedance > 0)
             if not good.all():

@@ -40,13 +40,19 @@ class CompleteElectrodeModel(ForwardModel):
         Somersalo, Cheney, Isaacson (1992), SIAM J. Appl. Math. 52(4).
     """
 
-    def __init__(self, domain: Domain, currents, contact_impedance, measurements=None, sigma_element="cells", comm=None):
+    def __init__(
+        self, domain: Domain, currents, contact_impedance, measurements=None, sigma_element="cells", comm=None
+    ):
         self._comm = world() if comm is None else comm
         count = domain.electrode_count
         if count < 2:
-            raise InvalidDataError(f"domain: got {count} tagged electrodes, expected at least 2; tag its boundary edges")
+            raise InvalidDataError(
+                f"domain: got {count} tagged electrodes, expected at least 2; tag its boundary edges"
+            )
         self.currents = check_currents(currents, count)
-        self.measurements = _check_patterns("measurements", np.eye(count) if measurements is None else measurements, count)
+        self.measurements = _check_patterns(
+            "measurements", np.eye(count) if measurements is None else measurements, count
+        )
         self.contact_impedance = _check_impedance(contact_impedance, count)
         self.discretization = Discretization(domain, sigma_element)
         self.domain = self.discretization.sigma_space

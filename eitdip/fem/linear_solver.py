@@ -32,7 +32,9 @@ class CholeskySolver:
         size = self.matrix.shape[0]
         structure = (self.matrix.indptr.astype(PETSc.IntType), self.matrix.indices.astype(PETSc.IntType))
         self._structure = structure  # PETSc keeps pointers into these arrays and into matrix.data
-        self._petsc = PETSc.Mat().createAIJWithArrays((size, size), (*structure, self.matrix.data), comm=PETSc.COMM_SELF)
+        self._petsc = PETSc.Mat().createAIJWithArrays(
+            (size, size), (*structure, self.matrix.data), comm=PETSc.COMM_SELF
+        )
         self._petsc.setOption(PETSc.Mat.Option.SPD, True)
         self._ksp = None
 

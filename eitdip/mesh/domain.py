@@ -161,20 +161,24 @@ class Domain:
         if counts.max() > 2:
             edge = tuple(edges[counts.argmax()].tolist())
             raise InvalidDataError(f"cells: edge {edge} belongs to {counts.max()} cells; remesh the domain")
-        boundary = {tuple(edge): owner for edge, owner in zip(edges[counts == 1].tolist(), first[counts == 1], strict=True)}
+        boundary = {
+            tuple(edge): owner for edge, owner in zip(edges[counts == 1].tolist(), first[counts == 1], strict=True)
+        }
         given = [tuple(edge) for edge in np.sort(self.facets[:, :2], axis=1).tolist()]
         stray = set(given) - set(boundary)
         if stray:
             raise InvalidDataError(f"facets: edge {min(stray)} is not on the boundary")
         if len(given) != len(boundary) or len(set(given)) != len(given):
             raise InvalidDataError(
-                f"facets: got {len(given)} edges, {len(set(given))} of the boundary's {len(boundary)}; give all, each once"
+                f"facets: got {len(given)}, {len(set(given))} of the boundary's {len(boundary)}; give all, each once"
             )
         if self.degree == 2:
             middles = self.cells[:, 3:].T.ravel()[[boundary[edge] for edge in given]]
             if (middles != self.facets[:, 2]).any():
                 facet = int(np.flatnonzero(middles != self.facets[:, 2])[0])
-                raise InvalidDataError(f"facets: the third node of facet {facet} is not the midpoint of its cell's edge")
+                raise InvalidDataError(
+                    f"facets: the third node of facet {facet} is not the midpoint of its cell's edge"
+                )
 
     def _check_electrodes(self) -> None:
         tags = np.unique(self.facet_tags)

@@ -60,7 +60,9 @@ class Checkpoint:
                 metadata = (file.metadata() or {}).get("eitdip")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: damaged or truncated checkpoint ({error}); delete it and start anew") from error
+            raise CheckpointError(
+                f"{path}: damaged or truncated checkpoint ({error}); delete it and start anew"
+            ) from error
         if metadata is None:
             raise CheckpointError(f"{path}: got a safetensors file of other origin, expected a checkpoint of eitdip")
         try:
@@ -68,7 +70,9 @@ class Checkpoint:
             version, found, iteration = header["version"], header.get("run"), header.get("iteration")
             state = _unpack(header["state"], tensors) if version == VERSION else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{path}: damaged checkpoint (its header cannot be read); delete it and start anew") from error
+            raise CheckpointError(
+                f"{path}: damaged checkpoint (its header cannot be read); delete it and start anew"
+            ) from error
         if version != VERSION:
             raise CheckpointError(
                 f"{path}: got checkpoint version {version}, expected {VERSION}; "

@@ -41,7 +41,9 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
                 raise DivergenceError(f"step {iteration}: {error}; lower the learning rate") from error
             loss = terms.total
             if not torch.isfinite(loss):
-                raise DivergenceError(f"the loss became {float(loss.detach())} at step {iteration}: lower the learning rate")
+                raise DivergenceError(
+                    f"the loss became {float(loss.detach())} at step {iteration}: lower the learning rate"
+                )
             loss.backward()
             seen.append(terms)
             return loss

@@ -89,7 +89,9 @@ class HeldOut(StoppingRule):
     def update(self, step):
         value = step.terms.held_out
         if value != value:
-            raise InvalidDataError("held-out stopping: there are no held-out measurements; set some aside in the misfit")
+            raise InvalidDataError(
+                "held-out stopping: there are no held-out measurements; set some aside in the misfit"
+            )
         better = value < self._best
         self._best, self._since = (value, 0) if better else (self._best, self._since + 1)
         stop = self._since >= self.patience

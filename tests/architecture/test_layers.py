@@ -111,9 +111,7 @@ def test_packages_stay_in_their_rooms(path):
 
 
 def test_there_are_no_cycles():
-    graph = {
-        dotted(path): {name for name in imports(path) if name.startswith("eitdip")} for path in modules()
-    }
+    graph = {dotted(path): {name for name in imports(path) if name.startswith("eitdip")} for path in modules()}
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -124,9 +122,7 @@ def test_there_are_no_cycles():
 def test_the_checks_see_what_they_should(tmp_path):
     """A checker that finds nothing anywhere would pass too."""
     file = tmp_path / "wrong.py"
-    file.write_text(
-        "import torch.nn\ndef f():\n    from eitdip import cli\n    from eitdip.fem import spaces\n"
-    )
+    file.write_text("import torch.nn\ndef f():\n    from eitdip import cli\n    from eitdip.fem import spaces\n")
     assert imports(file) == {"torch.nn", "eitdip.cli", "eitdip.fem.spaces"}
     assert room("eitdip.fem.spaces") == "fem" and room("eitdip") == "__init__"
     assert imports(PACKAGE / "fem" / "spaces.py") >= {"dolfinx", "eitdip.mesh.domain", "eitdip.parallel"}
@@ -165,9 +161,7 @@ def test_rooms_are_loaded_when_they_are_named(python):
     assert (name, loaded) == ("ShapeError", "True")
     assert {"fem", "mesh", "networks", "__version__"} <= set(names)
     for listed in eitdip._ROOMS:
-        assert (PACKAGE / listed).is_dir() or (PACKAGE / f"{listed}.py").is_file(), (
-            f"room {listed!r} does not exist"
-        )
+        assert (PACKAGE / listed).is_dir() or (PACKAGE / f"{listed}.py").is_file(), f"room {listed!r} does not exist"
     with pytest.raises(AttributeError, match="no attribute 'kitchen'; its rooms are: bridge"):
         eitdip.kitchen  # noqa: B018
 

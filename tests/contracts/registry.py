@@ -62,9 +62,7 @@ def neumann(degree: int, sigma: str) -> NeumannModel:
 
 def electrodes(degree: int, sigma: str) -> CompleteElectrodeModel:
     impedance = np.linspace(0.05, 0.4, 8)
-    return CompleteElectrodeModel(
-        domain(degree), trigonometric_currents(8)[:5], impedance, sigma_element=sigma
-    )
+    return CompleteElectrodeModel(domain(degree), trigonometric_currents(8)[:5], impedance, sigma_element=sigma)
 
 
 def dirichlet_moments() -> DirichletModel:
@@ -136,9 +134,7 @@ OPERATORS = [
     OperatorCase("matrix-sparse", lambda: Matrix(_sparse()), lambda: _sparse().toarray()),
     OperatorCase("matrix-complex", lambda: Matrix(Z), lambda: Z),
     OperatorCase("matrix-sparse-complex", lambda: Matrix(sparse.csr_array(Z)), lambda: Z),
-    OperatorCase(
-        "matrix-shaped", lambda: Matrix(_random(6, 4), Space((2, 2)), Space((3, 2))), lambda: _random(6, 4)
-    ),
+    OperatorCase("matrix-shaped", lambda: Matrix(_random(6, 4), Space((2, 2)), Space((3, 2))), lambda: _random(6, 4)),
     OperatorCase("sum", lambda: Matrix(A) + Matrix(B), lambda: A + B),
     OperatorCase("difference", lambda: Matrix(A) - Matrix(B), lambda: A - B),
     OperatorCase("negative", lambda: -Matrix(A), lambda: -A),

@@ -115,12 +115,9 @@ def test_models_scale_with_the_conductivity(rng):
     np.testing.assert_allclose(
         dirichlet(1, "cells")(3 * sigma), 3 * dirichlet(1, "cells")(sigma), rtol=1e-11, atol=1e-12
     )
-    np.testing.assert_allclose(
-        neumann(1, "cells")(3 * sigma), neumann(1, "cells")(sigma) / 3, rtol=1e-11, atol=1e-12
-    )
+    np.testing.assert_allclose(neumann(1, "cells")(3 * sigma), neumann(1, "cells")(sigma) / 3, rtol=1e-11, atol=1e-12)
     ohmic = [
-        CompleteElectrodeModel(domain(1), trigonometric_currents(8), z)(s)
-        for s, z in ((sigma, 0.3), (3 * sigma, 0.1))
+        CompleteElectrodeModel(domain(1), trigonometric_currents(8), z)(s) for s, z in ((sigma, 0.3), (3 * sigma, 0.1))
     ]
     np.testing.assert_allclose(ohmic[1], ohmic[0] / 3, rtol=1e-11, atol=1e-12)
 

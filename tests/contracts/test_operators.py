@@ -51,10 +51,7 @@ def test_algebra_agrees_with_the_matrices(case: OperatorCase):
     close((-operator).dense(), -matrix)
     close((operator @ operator.H).dense(), matrix @ matrix.conj().T)
     close((operator.H @ operator).dense(), matrix.conj().T @ matrix)
-    assert (
-        adjoint_error((operator.H @ operator) * 0.5 + operator.H @ operator, np.random.default_rng(1))
-        <= 1e-10
-    )
+    assert adjoint_error((operator.H @ operator) * 0.5 + operator.H @ operator, np.random.default_rng(1)) <= 1e-10
 
 
 @every_operator

@@ -17,9 +17,7 @@ def test_order_units_and_noise_model(kit4):
     np.testing.assert_array_equal(m.moments[-1], np.eye(16)[15] - np.eye(16)[0])
     assert m.mask.all() and m.count == 256
     largest = np.abs(m.reference).max()
-    np.testing.assert_allclose(
-        m.deviation**2, (0.001 * m.reference) ** 2 + (0.0003 * largest) ** 2, rtol=1e-12
-    )
+    np.testing.assert_allclose(m.deviation**2, (0.001 * m.reference) ** 2 + (0.0003 * largest) ** 2, rtol=1e-12)
 
 
 def test_the_empty_tank_is_its_own_reference(kit4):
@@ -29,9 +27,7 @@ def test_the_empty_tank_is_its_own_reference(kit4):
 
 def test_reference_elsewhere(kit4, tmp_path):
     moved = kit4.reference.rename(tmp_path / "water.mat")
-    with pytest.raises(
-        FileFormatError, match=r"datamat_1_0\.mat: no such file; expected the empty tank beside"
-    ):
+    with pytest.raises(FileFormatError, match=r"datamat_1_0\.mat: no such file; expected the empty tank beside"):
         load(kit4.path)
     assert load(kit4.path, reference=moved).provenance["reference"] == "water.mat"
 
@@ -56,9 +52,7 @@ def test_infinite_voltage(kit4):
 
 
 def test_wrong_shapes(kit4):
-    with pytest.raises(
-        ShapeError, match=r"Uel: got shape \(16, 15\), expected \(16, 16\): one row per voltage"
-    ):
+    with pytest.raises(ShapeError, match=r"Uel: got shape \(16, 15\), expected \(16, 16\): one row per voltage"):
         load(kit4.write(Uel=kit4.fields["Uel"][:, 1:]))
     with pytest.raises(ShapeError, match=r"CurrentPattern: got shape \(15, 16\), expected 16 rows"):
         load(kit4.write(CurrentPattern=kit4.fields["CurrentPattern"][1:]))
@@ -74,18 +68,14 @@ def test_currents_that_do_not_sum_to_zero(kit4):
 
 
 def test_data_and_reference_of_different_measurements(kit4):
-    with pytest.raises(
-        InvalidDataError, match=r"CurrentPattern differs from that of .*datamat_1_0\.mat; use"
-    ):
+    with pytest.raises(InvalidDataError, match=r"CurrentPattern differs from that of .*datamat_1_0\.mat; use"):
         load(kit4.write(CurrentPattern=-kit4.fields["CurrentPattern"]))
     with pytest.raises(InvalidDataError, match="MeasPattern differs"):
         load(kit4.write(MeasPattern=-kit4.fields["MeasPattern"]))
 
 
 def test_wrong_reference(kit4, ktc):
-    with pytest.raises(
-        FileFormatError, match=r"got fields Injref, Mpat, Uelref; expected Uel, CurrentPattern"
-    ):
+    with pytest.raises(FileFormatError, match=r"got fields Injref, Mpat, Uelref; expected Uel, CurrentPattern"):
         load(kit4.path, reference=ktc.reference)
 
 

@@ -40,9 +40,7 @@ def test_order_units_and_noise_model(ktc):
     np.testing.assert_array_equal(m.moments, ktc.fields["Mpat"].T)
     np.testing.assert_array_equal(m.contact_impedance, np.full(32, 1e-6))
     largest = np.abs(m.reference).max()
-    np.testing.assert_allclose(
-        m.deviation**2, (0.012 * m.reference) ** 2 + (0.00125 * largest) ** 2, rtol=1e-12
-    )
+    np.testing.assert_allclose(m.deviation**2, (0.012 * m.reference) ** 2 + (0.00125 * largest) ** 2, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("level", "injections", "voltages", "count", "rank"), LEVELS)
@@ -85,9 +83,7 @@ def test_injections_are_matched_by_their_currents(ktc):
 def test_reference_elsewhere(ktc, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     moved = ktc.reference.rename(tmp_path / "elsewhere" / "water.mat")
-    with pytest.raises(
-        FileFormatError, match=r"ref\.mat: no such file; expected the empty tank beside the data"
-    ):
+    with pytest.raises(FileFormatError, match=r"ref\.mat: no such file; expected the empty tank beside the data"):
         load(ktc.path)
     assert load(ktc.path, reference=moved).provenance["reference"] == "water.mat"
 
@@ -101,17 +97,13 @@ def test_unknown_level(ktc, level):
 def test_nan_outside_the_removed_electrodes_names_the_entry(ktc):
     voltages = ktc.fields["Uel"].copy()
     voltages[31 * 40 + 20] = np.nan
-    with pytest.raises(
-        InvalidDataError, match=r"injection 41, voltage 21 \(counted from 1\) is NaN.*fetch it again"
-    ):
+    with pytest.raises(InvalidDataError, match=r"injection 41, voltage 21 \(counted from 1\) is NaN.*fetch it again"):
         load(ktc.write(Uel=voltages))
 
 
 def test_wrong_level_names_the_right_one(ktc):
     path = ktc.write(Uel=with_nan(ktc, 4))
-    with pytest.raises(
-        InvalidDataError, match=r"injection 1, voltage 1 .* at level 1; the file is of level 4"
-    ):
+    with pytest.raises(InvalidDataError, match=r"injection 1, voltage 1 .* at level 1; the file is of level 4"):
         load(path)
     with pytest.raises(InvalidDataError, match="at level 3; the file is of level 4"):
         load(path, level=3)
@@ -166,17 +158,13 @@ def test_data_and_reference_of_different_measurements(ktc):
 def test_an_ambiguous_injection_is_not_guessed(ktc):
     """The injection 31-1 occurs twice; with one of them left out nobody can say which."""
     keep = np.arange(76) != 15
-    path = ktc.write(
-        Inj=ktc.fields["Inj"][:, keep], Uel=ktc.fields["Uel"].reshape(76, 31)[keep].reshape(-1, 1)
-    )
+    path = ktc.write(Inj=ktc.fields["Inj"][:, keep], Uel=ktc.fields["Uel"].reshape(76, 31)[keep].reshape(-1, 1))
     with pytest.raises(InvalidDataError, match="occurs 1 times, there 2 times"):
         load(path)
 
 
 def test_wrong_shapes(ktc):
-    with pytest.raises(
-        ShapeError, match=r"Uel: got shape \(2355, 1\), expected \(2356, 1\): 76 injections of 31"
-    ):
+    with pytest.raises(ShapeError, match=r"Uel: got shape \(2355, 1\), expected \(2356, 1\): 76 injections of 31"):
         load(ktc.write(Uel=ktc.fields["Uel"][1:]))
     with pytest.raises(ShapeError, match=r"Uel: got shape \(31, 76\)"):
         load(ktc.write(Uel=ktc.fields["Uel"].reshape(76, 31).T))
@@ -191,9 +179,7 @@ def test_wrong_fields(ktc):
         load(ktc.write(Inj=None))
     ktc.write()
     ktc.write_reference(Uelref=None)
-    with pytest.raises(
-        FileFormatError, match=r"ref\.mat: got fields Injref, Mpat; expected Uelref, Injref, Mpat of"
-    ):
+    with pytest.raises(FileFormatError, match=r"ref\.mat: got fields Injref, Mpat; expected Uelref, Injref, Mpat of"):
         load(ktc.path)
 
 

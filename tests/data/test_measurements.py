@@ -117,17 +117,13 @@ def test_contradictions_name_the_entry(changes, error, message):
 
 def test_an_odd_number_of_waves_has_no_meaning():
     patterns = {"sources": np.eye(3), "moments": np.eye(4, 3), "contact_impedance": None}
-    with pytest.raises(
-        ShapeError, match="sources: got 3 columns, expected a cosine and a sine per frequency"
-    ):
+    with pytest.raises(ShapeError, match="sources: got 3 columns, expected a cosine and a sine per frequency"):
         make(model="dirichlet", geometry=Tank(1.0), **patterns)
 
 
 def test_noise_deviation():
     voltages = np.array([[3.0, -4.0, np.nan]])
-    np.testing.assert_allclose(
-        noise_deviation(voltages, 0.1, 0.01), [[np.hypot(0.3, 0.04), np.hypot(0.4, 0.04), 0.04]]
-    )
+    np.testing.assert_allclose(noise_deviation(voltages, 0.1, 0.01), [[np.hypot(0.3, 0.04), np.hypot(0.4, 0.04), 0.04]])
     with pytest.raises(OptionError, match=r"relative, floor: got -1, 0\.1; expected >= 0"):
         noise_deviation(voltages, -1, 0.1)
 
@@ -145,9 +141,7 @@ def test_missing_file_and_folder(tmp_path):
 def test_what_is_no_data_file(tmp_path, content):
     path = tmp_path / "data.mat"
     path.write_bytes(content)
-    with pytest.raises(
-        FileFormatError, match=r"data\.mat: (cannot be read as a MATLAB file|got a MATLAB file with)"
-    ):
+    with pytest.raises(FileFormatError, match=r"data\.mat: (cannot be read as a MATLAB file|got a MATLAB file with)"):
         load(path)
 
 
@@ -172,9 +166,7 @@ def test_matlab_file_of_version_7_3(tmp_path):
 def test_matlab_file_of_something_else(tmp_path):
     path = tmp_path / "data.mat"
     scipy.io.savemat(path, {"sinogram": np.ones((3, 3))})
-    with pytest.raises(
-        FileFormatError, match=r"fields sinogram; expected Uel, Inj, Mpat \(KTC2023\) or Uel, Curr"
-    ):
+    with pytest.raises(FileFormatError, match=r"fields sinogram; expected Uel, Inj, Mpat \(KTC2023\) or Uel, Curr"):
         load(path)
 
 

@@ -113,9 +113,7 @@ def test_wrong_boundary_functions_are_refused(model):
     domain = ring_disk(4)
     waves = trigonometric(domain, 1)
     name = "potentials" if model is DirichletModel else "currents"
-    with pytest.raises(
-        ShapeError, match=rf"{name}: got shape \(2, 23\), expected \(patterns, 24 boundary nodes\)"
-    ):
+    with pytest.raises(ShapeError, match=rf"{name}: got shape \(2, 23\), expected \(patterns, 24 boundary nodes\)"):
         model(domain, waves[:, 1:])
     with pytest.raises(ShapeError, match=rf"{name}: got shape \(24,\)"):
         model(domain, waves[0])

@@ -36,9 +36,7 @@ def ufl_stiffness(space: Discretization, sigma: np.ndarray, quadrature: int, cac
     coefficient.x.array[sigmas.dofmap.list] = sigma[space.cell_sigmas]
     u, v = ufl.TrialFunction(potentials), ufl.TestFunction(potentials)
     dx = ufl.dx(metadata={"quadrature_degree": quadrature})
-    form = fem.form(
-        coefficient * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx, jit_options={"cache_dir": str(cache)}
-    )
+    form = fem.form(coefficient * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx, jit_options={"cache_dir": str(cache)})
     matrix = fem.assemble_matrix(form).to_scipy().toarray()
     node = np.empty(space.size, dtype=int)  # the node of each dof, by coordinates: independent of cell_nodes
     for dof, place in enumerate(potentials.tabulate_dof_coordinates()[:, :2]):
@@ -131,7 +129,5 @@ def test_only_vertices_carry_a_conductivity_on_curved_cells():
 
 
 def test_unknown_element_is_refused():
-    with pytest.raises(
-        OptionError, match="unknown sigma_element: got 'dg1', expected one of: cells, vertices"
-    ):
+    with pytest.raises(OptionError, match="unknown sigma_element: got 'dg1', expected one of: cells, vertices"):
         Discretization(ring_disk(2), "dg1")

@@ -65,9 +65,7 @@ def test_shunt_limit():
 def full_system(domain, sigma, impedance, currents):
     """Electrode voltages from the bordered system of Somersalo, Cheney, Isaacson, straight cells only."""
     corners = domain.points[domain.cells]
-    normal = np.roll(corners, -1, axis=1) - np.roll(
-        corners, 1, axis=1
-    )  # grad phi_i = normal_i rotated / 2 area
+    normal = np.roll(corners, -1, axis=1) - np.roll(corners, 1, axis=1)  # grad phi_i = normal_i rotated / 2 area
     local = np.einsum("cix,cjx->cij", normal, normal) * (sigma / (4 * domain.areas))[:, None, None]
     count, size = domain.electrode_count, len(domain.points)
     matrix = np.zeros((size + count + 1,) * 2)

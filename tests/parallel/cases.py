@@ -22,9 +22,7 @@ def _neumann(comm):
 
 def _electrodes(comm, sigma: str = "cells"):
     currents = trigonometric_currents(4)
-    return CompleteElectrodeModel(
-        ring_disk(6, 4), currents, [0.1, 0.2, 0.3, 0.4], sigma_element=sigma, comm=comm
-    )
+    return CompleteElectrodeModel(ring_disk(6, 4), currents, [0.1, 0.2, 0.3, 0.4], sigma_element=sigma, comm=comm)
 
 
 def _one_pattern(comm):

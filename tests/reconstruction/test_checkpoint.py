@@ -31,12 +31,8 @@ def path(tmp_path) -> Path:
 def test_what_goes_in_comes_out(path):
     found = Checkpoint.load(path, "run")
     assert (found.run, found.iteration) == ("run", 7)
-    assert (
-        torch.equal(found.state["tensor"], STATE["tensor"]) and found.state["tensor"].dtype == torch.float32
-    )
-    assert isinstance(found.state["array"], np.ndarray) and np.array_equal(
-        found.state["array"], STATE["array"]
-    )
+    assert torch.equal(found.state["tensor"], STATE["tensor"]) and found.state["tensor"].dtype == torch.float32
+    assert isinstance(found.state["array"], np.ndarray) and np.array_equal(found.state["array"], STATE["array"])
     assert found.state["nested"]["list"] == STATE["nested"]["list"]
     assert found.state["nested"][3]["x"] == 1.5  # a number as key stays a number
     assert found.state["empty"] == {}
