@@ -65,36 +65,14 @@ def solve(
     problem.model.seconds = 0.0
     results: list[Result] = []
     with _asked_to_stop() as stop_flag:
-        for index in range(options.seeds):
-            seed = options.seed + index
+
+        def interrupted() -> bool:
+            return bool(max(comm.allgather(bool(stop_flag))))  # all ranks must stop at the same step
+
+        for seed in range(options.seed, options.seed + options.seeds):
             path = None if folder is None else folder / f"seed-{seed}.safetensors"
-            run = fingerprint(problem, options, seed)
-            checkpoint = _resumed(path, run, comm) if resume and path is not None else None
-            parts = start(problem, options, seed)
-            bar = tqdm(
-                total=options.steps,
-                desc=f"seed {seed}",
-                disable=True if quiet or comm.rank > 0 else None,  # None: only on a terminal
-                initial=checkpoint.iteration if checkpoint else 0,
-            )
-            callbacks = [_show(bar)]
-            if path is not None:
-                callbacks.append(_Checkpointer(path, options.checkpoint_seconds, comm))
-            with bar:
-                result = reconstruct(
-                    parts.objective,
-                    parts.optimizer,
-                    parts.stop,
-                    schedule=parts.schedule,
-                    callbacks=callbacks,
-                    resume=checkpoint,
-                    run=run,
-                    interrupted=lambda: bool(max(comm.allgather(bool(stop_flag)))),
-                )
-            results.append(result)
-            if path is not None:
-                callbacks[-1].finish()
-            if result.status == Status.INTERRUPTED:
+            results.append(_solve_one(problem, options, seed, comm, path, resume, quiet, interrupted))
+            if results[-1].status == Status.INTERRUPTED:
                 break
     inside = problem.model.seconds
     total = time.perf_counter() - began
@@ -104,6 +82,33 @@ def solve(
     residual = ((prediction - problem.data) / problem.measurements.deviation)[problem.measurements.mask]
     seconds = {"total": total, "finite elements": inside, "network and penalties": total - inside}
     return Solution(tuple(results), estimate, sigma, prediction, float(np.square(residual).mean()), seconds)
+
+
+def _solve_one(problem, options, seed, comm, path, resume, quiet, interrupted) -> Result:
+    run = fingerprint(problem, options, seed)
+    checkpoint = _resumed(path, run, comm) if resume and path is not None else None
+    parts = start(problem, options, seed)
+    bar = tqdm(
+        total=options.steps,
+        desc=f"seed {seed}",
+        disable=True if quiet or comm.rank > 0 else None,  # None: only on a terminal
+        initial=checkpoint.iteration if checkpoint else 0,
+    )
+    checkpointer = None if path is None else _Checkpointer(path, options.checkpoint_seconds, comm)
+    with bar:
+        result = reconstruct(
+            parts.objective,
+            parts.optimizer,
+            parts.stop,
+            schedule=parts.schedule,
+            callbacks=[_show(bar)] if checkpointer is None else [_show(bar), checkpointer],
+            resume=checkpoint,
+            run=run,
+            interrupted=interrupted,
+        )
+    if checkpointer is not None:
+        checkpointer.finish()
+    return result
 
 
 def fingerprint(problem: Problem, options: Options, seed: int) -> str:
