@@ -124,7 +124,11 @@ class Parameterization(nn.Module):
     def __init__(self, generator: nn.Module, link: Link, field_map: Matrix | None = None, *, fit_drift: bool = False):
         super().__init__()
         self.generator, self.link = generator, link
-        self.drift = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=fit_drift)
+        drift = torch.zeros((), dtype=torch.float64)
+        if fit_drift:
+            self.drift = nn.Parameter(drift)
+        else:
+            self.register_buffer("drift", drift)
         if field_map is not None and field_map.domain.shape != generator.shape:
             raise ShapeError(f"field_map: takes {field_map.domain.shape}, but the generator gives {generator.shape}")
         self.register_buffer("_map", None if field_map is None else _sparse(field_map), persistent=False)

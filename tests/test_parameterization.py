@@ -218,3 +218,17 @@ def test_a_map_of_another_image_is_refused():
         Parameterization(FreeField((6, 8)), Exp(1.0), pixels())
     with pytest.raises(ShapeError, match="expected multiples of 4"):
         DeepImagePrior(Decoder(levels=2), (9, 8))
+
+
+def test_a_fitted_drift_scales_everything_and_costs_no_contrast():
+    cells = FreeField((len(DOMAIN.cells),))
+    with torch.no_grad():
+        cells.values.copy_(torch.linspace(-1, 1, len(DOMAIN.cells), dtype=torch.float64))
+    fixed, fitted = Parameterization(cells, Exp(0.7)), Parameterization(cells, Exp(0.7), fit_drift=True)
+    assert "drift" not in dict(fixed.named_parameters()) and "drift" in dict(fitted.named_parameters())
+    with torch.no_grad():
+        fitted.drift += 0.08
+    torch.testing.assert_close(fitted(), fixed() * np.exp(0.08))
+    torch.testing.assert_close(fitted.contrast(fitted.field()), fixed.contrast(fixed.field()))
+    fitted().sum().backward()
+    torch.testing.assert_close(fitted.drift.grad, fitted().sum().detach())

@@ -80,12 +80,12 @@ class TestChecks:
             (
                 {"facets": [[0, 1], [1, 2], [2, 3]], "facet_tags": [1, 2, 0]},
                 InvalidDataError,
-                "facets: got 3 edges, 3 of the boundary's 4; give all, each once",
+                "facets: got 3, 3 of the boundary's 4; give all, each once",
             ),
             (
                 {"facets": [[0, 1], [1, 2], [2, 3], [1, 0]]},
                 InvalidDataError,
-                "facets: got 4 edges, 3 of the boundary's 4; give all, each once",
+                "facets: got 4, 3 of the boundary's 4; give all, each once",
             ),
             ({"facet_tags": [1, -2, 0, 0]}, InvalidDataError, r"facet_tags: got -2, expected 0 .* or 1\.\.L"),
             (
