@@ -172,7 +172,7 @@ def _table(summary: dict) -> str:
         "seconds": f"{summary['seconds']['total']:.1f} (finite elements {summary['seconds']['finite elements']:.1f})",
     }
     for name, value in (summary["metrics"] or {}).items():
-        rows[name] = f"{value:.4g}"
+        rows[name] = "-" if value is None else f"{value:.4g}"
     return "\n".join(f"{name:<18}{value}" for name, value in rows.items())
 
 

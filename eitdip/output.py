@@ -75,20 +75,27 @@ def summarize(problem: Problem, solution: Solution, method: str, options: Option
 
 
 def truth_metrics(problem: Problem, sigma: np.ndarray) -> dict | None:
-    """Errors against the truth image, sampled at the cells; None without a truth."""
+    """Errors against the truth image, sampled at the cells; None without a truth.
+
+    A single entry is None where it has no meaning: the Dice score of a sign that the truth lacks,
+    contrast error and PSNR of a truth without contrast.
+    """
     truth = problem.measurements.truth
     if truth is None:
         return None
     true = sample_image(truth, problem.domain)
     inside = np.isfinite(true)
     true, sigma, areas = true[inside], sigma[inside], problem.domain.areas[inside]
-    return {
+    flat = np.ptp(true) == 0
+    background = float(np.median(true))  # the truth's own: the fitted one differs, which would count as contrast
+    values = {
         "relative L2": metrics.relative_l2(sigma, true, areas),
-        "contrast error": metrics.contrast_error(sigma, true, problem.background, areas),
-        "dice conductive": metrics.dice(sigma, true, problem.background, 1),
-        "dice resistive": metrics.dice(sigma, true, problem.background, -1),
-        "PSNR": metrics.psnr(sigma, true),
+        "contrast error": np.nan if flat else metrics.contrast_error(sigma, true, background, areas),
+        "dice conductive": metrics.dice(sigma, true, background, 1),
+        "dice resistive": metrics.dice(sigma, true, background, -1),
+        "PSNR": np.nan if flat else metrics.psnr(sigma, true),
     }
+    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
 
 
 def sample_image(image: np.ndarray, domain) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eitdip.errors import OptionError, choose
+from eitdip.errors import choose
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,3 @@ def phantom(name_or_seed: str | int) -> Phantom:
         if apart:
             inclusions.append(Inclusion(center, radii, float(rng.uniform(0, np.pi)), float(contrast)))
     return Phantom(text, tuple(inclusions))
-
-
-def check_noise(level: float) -> float:
-    """A noise level as a share.
-
-    Raises:
-        OptionError: If it is not in (0, 1).
-    """
-    if not 0 < level < 1:
-        raise OptionError(f"noise: got {level}, expected a share between 0 and 1, such as 0.01 for 1 %")
-    return float(level)

@@ -8,7 +8,7 @@ from eitdip.errors import InvalidDataError, OptionError
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, trigonometric
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import Domain, Tank
-from eitdip.phantoms import Phantom, check_noise
+from eitdip.phantoms import Phantom
 
 
 def simulate_electrodes(
@@ -36,7 +36,7 @@ def simulate_electrodes(
         h: Edge length of the data mesh over the radius; the mesh is curved and of second order.
         comm: MPI communicator.
     """
-    check_noise(noise)
+    _check_noise(noise)
     count = tank.electrodes
     if count < 2:
         raise OptionError(f"tank: got {count} electrodes, expected at least 2 for the electrode model")
@@ -87,7 +87,7 @@ def simulate_dirichlet(
         h: Edge length of the curved second-order data mesh.
         comm: MPI communicator.
     """
-    check_noise(noise)
+    _check_noise(noise)
     if moments < order or points <= 2 * moments:
         raise OptionError(f"moments, points: got {moments}, {points}; expected order <= moments < points / 2")
     tank = Tank(1.0)
@@ -128,3 +128,8 @@ def _provenance(phantom: Phantom, domain: Domain, background: float, noise: floa
         "mesh_hash": domain.hash,
         "mesh_degree": domain.degree,
     }
+
+
+def _check_noise(level: float) -> None:
+    if not 0 < level < 1:
+        raise OptionError(f"noise: got {level}, expected a share between 0 and 1, such as 0.01 for 1 %")

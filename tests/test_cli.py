@@ -105,6 +105,25 @@ def test_reconstruct_writes_everything(model, data, tmp_path, capsys):
         assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 5000
 
 
+@pytest.mark.parametrize(
+    ("phantom", "missing"),
+    [
+        ("homogeneous", {"contrast error", "dice conductive", "dice resistive", "PSNR"}),
+        ("6", {"dice conductive"}),  # two resistive objects
+    ],
+)
+def test_scores_without_a_meaning_are_null(phantom, missing, tmp_path, capsys):
+    """A truth without contrast, or without one sign, must not cost a finished run its results."""
+    file = tmp_path / "tank.h5"
+    assert eitdip("simulate", "--model", "cem", "--phantom", phantom, "--out", file) == 0
+    assert eitdip("reconstruct", file, "--out", tmp_path / "out", *SMALL) == 0
+    scores = json.loads((tmp_path / "out" / "result.json").read_text())["metrics"]
+    found = {name for name, value in scores.items() if value is None}
+    assert found == missing
+    printed = capsys.readouterr().out
+    assert all(f"{name:<18}-" in printed for name in missing)
+
+
 def test_simulate_then_reconstruct(tmp_path, capsys):
     path = tmp_path / "tank.h5"
     assert (
