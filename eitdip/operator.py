@@ -72,6 +72,13 @@ class ForwardModel(ABC):
     def linearize(self, x) -> "tuple[np.ndarray, LinearOperator]":
         """The value at `x` and the derivative there, which stays valid after further calls."""
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What later values depend on, to rounding: a preconditioner's point. Most models have none."""
+        return {}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over a `state()`, so that an interrupted run goes on with the same bits."""
+
     def __matmul__(self, inner: "ForwardModel") -> "ForwardModel":
         """Composition: `(A @ B)(x) = A(B(x))`, derivatives by the chain rule."""
         if isinstance(self, LinearOperator) and isinstance(inner, LinearOperator):

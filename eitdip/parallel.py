@@ -8,11 +8,12 @@ import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
 
-from eitdip.errors import EitdipError
+from eitdip.errors import EitdipError, OptionError
 
 
 def world() -> MPI.Comm:
@@ -23,6 +24,41 @@ def world() -> MPI.Comm:
 def alone() -> MPI.Comm:
     """This rank only."""
     return MPI.COMM_SELF
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The ranks of a model as a grid: some share one mesh, and the groups so formed share the patterns.
+
+    With one rank per mesh every rank holds the whole mesh ("pattern-parallel"); with all ranks on
+    one mesh each holds a part of it ("domain-parallel"); in between are groups of both.
+
+    Args:
+        everyone: All ranks.
+        mesh: The ranks that hold one copy of the mesh together, this rank's group.
+        patterns: The ranks that hold the same part of the mesh, one of each group.
+    """
+
+    everyone: MPI.Comm
+    mesh: MPI.Comm
+    patterns: MPI.Comm
+
+    @staticmethod
+    def of(comm: MPI.Comm, mesh_ranks: int = 1) -> "Layout":
+        """Groups of `mesh_ranks` ranks each.
+
+        Raises:
+            OptionError: If `mesh_ranks` does not divide the number of ranks.
+        """
+        if mesh_ranks < 1 or comm.size % mesh_ranks:
+            divisors = ", ".join(str(n) for n in range(1, comm.size + 1) if comm.size % n == 0)
+            raise OptionError(f"mesh_ranks: got {mesh_ranks} for {comm.size} ranks, expected one of: {divisors}")
+        if mesh_ranks == 1:
+            return Layout(comm, alone(), comm)
+        if mesh_ranks == comm.size:
+            return Layout(comm, comm, alone())
+        group, place = divmod(comm.rank, mesh_ranks)
+        return Layout(comm, comm.Split(group, place), comm.Split(place, group))
 
 
 def share_of(count: int, comm: MPI.Comm) -> slice:
@@ -55,6 +91,26 @@ def gather_columns(part: np.ndarray, count: int, comm: MPI.Comm) -> np.ndarray:
     widths = np.diff(_bounds(count, comm.size))
     comm.Allgatherv(np.ascontiguousarray(part.T), [whole, (widths * rows).tolist()])
     return np.ascontiguousarray(whole.T)
+
+
+def sum_over(part: np.ndarray, comm: MPI.Comm) -> np.ndarray:
+    """The sum of all ranks' arrays, to the last bit the same on every rank."""
+    if comm.size == 1:
+        return part
+    total = np.empty_like(part) if comm.rank == 0 else None
+    comm.Reduce(np.ascontiguousarray(part), total, root=0)
+    total = np.empty_like(part) if total is None else total
+    comm.Bcast(total, root=0)
+    return total
+
+
+def gather_shares(part: np.ndarray, count: int, comm: MPI.Comm) -> np.ndarray:
+    """Put the `share_of(count, comm)` of all ranks one after the other: shape (count,) on every rank."""
+    if comm.size == 1:
+        return part
+    whole = np.empty(count, dtype=part.dtype)
+    comm.Allgatherv(np.ascontiguousarray(part), [whole, np.diff(_bounds(count, comm.size)).tolist()])
+    return whole
 
 
 def raise_together(error: Exception | None, comm: MPI.Comm) -> None:

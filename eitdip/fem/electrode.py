@@ -4,15 +4,15 @@ import numpy as np
 from scipy import sparse
 
 from eitdip.errors import InvalidDataError, NotPositiveError, ShapeError
+from eitdip.fem.model import ElectricalModel
 from eitdip.fem.sensitivity import PairSensitivity
-from eitdip.fem.spaces import Discretization
-from eitdip.fem.stiffness import StiffnessSystem, check_sigma
+from eitdip.fem.stiffness import check_sigma
 from eitdip.mesh.domain import Domain
-from eitdip.operator import ForwardModel, Space
-from eitdip.parallel import from_root, world
+from eitdip.operator import Space
+from eitdip.parallel import from_root, sum_over
 
 
-class CompleteElectrodeModel(ForwardModel):
+class CompleteElectrodeModel(ElectricalModel):
     """Conductivity to electrode voltages, with contact impedance.
 
     With the contact mass B the matrix A = K(sigma) + B is positive definite. Its L solutions Phi
@@ -22,13 +22,12 @@ class CompleteElectrodeModel(ForwardModel):
 
     Args:
         domain: Mesh with L tagged electrodes.
-        currents: Injected currents, shape (K, L), A per m of depth (A for a unit thickness);
-            each row sums to zero.
-        contact_impedance: Shape (L,) or scalar, Ohm m^2 per m of depth; > 0.
+        currents: Injected currents, shape (K, L), A (plane domains: A per m of depth); each row
+            sums to zero.
+        contact_impedance: Shape (L,) or scalar, Ohm m^2 (plane domains too); > 0.
         measurements: Voltage patterns, shape (M, L); row m measures sum_l pattern[m, l] U_l. By
             default the L electrode voltages against their mean.
-        sigma_element: "cells" or "vertices".
-        comm: MPI communicator, by default all ranks.
+        sigma_element, comm, mesh_ranks, solver: As for `ElectricalModel`.
 
     Raises:
         ShapeError: If shapes disagree with the number of electrodes.
@@ -41,27 +40,34 @@ class CompleteElectrodeModel(ForwardModel):
     """
 
     def __init__(
-        self, domain: Domain, currents, contact_impedance, measurements=None, sigma_element="cells", comm=None
+        self,
+        domain: Domain,
+        currents,
+        contact_impedance,
+        measurements=None,
+        sigma_element: str = "cells",
+        comm=None,
+        mesh_ranks: int = 0,
+        solver: str = "auto",
     ):
-        self._comm = world() if comm is None else comm
         count = domain.electrode_count
         if count < 2:
             raise InvalidDataError(
-                f"domain: got {count} tagged electrodes, expected at least 2; tag its boundary edges"
+                f"domain: got {count} tagged electrodes, expected at least 2; tag its boundary facets"
             )
         self.currents = check_currents(currents, count)
         self.measurements = _check_patterns(
             "measurements", np.eye(count) if measurements is None else measurements, count
         )
         self.contact_impedance = _check_impedance(contact_impedance, count)
-        self.discretization = Discretization(domain, sigma_element)
-        self.domain = self.discretization.sigma_space
+        super().__init__(domain, sigma_element, comm, mesh_ranks)
         self.range = Space((len(self.currents), len(self.measurements)), label="voltages, V")
-        contact, self._coupling, self._lengths = self._contacts()
-        self.system = StiffnessSystem(self.discretization, np.arange(self.discretization.size), contact, self._comm)
+        contact, self._covered, self._coupling = self._contacts()
+        self._own, self._mine = self._owned_part(self._covered)
+        self._set_system(np.arange(len(domain.points)), contact, solver)
 
     def _contacts(self):
-        """Contact mass (n, n), coupling (n, L) and electrode lengths over impedance (L,)."""
+        """Contact mass (n, n), nodes under electrodes (S,) and the loads there (S, L), over all nodes of the file."""
         space, mesh = self.discretization, self.discretization.domain
         covered = mesh.facet_tags > 0
         nodes, electrode = mesh.facets[covered], mesh.facet_tags[covered] - 1
@@ -70,10 +76,11 @@ class CompleteElectrodeModel(ForwardModel):
         loads = space.facet_loads[covered] * scale[:, None]
         rows = np.broadcast_to(nodes[:, :, None], masses.shape).ravel()
         columns = np.broadcast_to(nodes[:, None, :], masses.shape).ravel()
-        contact = sparse.csr_array((masses.ravel(), (rows, columns)), shape=(space.size,) * 2)
-        coupling = np.zeros((space.size, len(self.contact_impedance)))
-        np.add.at(coupling, (nodes, electrode[:, None]), loads)
-        return contact, coupling, coupling.sum(axis=0)
+        contact = sparse.csr_array((masses.ravel(), (rows, columns)), shape=(len(mesh.points),) * 2)
+        support = np.unique(nodes)
+        coupling = np.zeros((len(support), len(self.contact_impedance)))
+        np.add.at(coupling, (np.searchsorted(support, nodes), electrode[:, None]), loads)
+        return contact, support, coupling
 
     def linearize(self, x):
         """Voltages and their derivative at a conductivity.
@@ -90,15 +97,16 @@ class CompleteElectrodeModel(ForwardModel):
             ShapeError: If x does not match the domain.
             NotPositiveError: If an entry is <= 0 or not finite.
         """
-        sigma = check_sigma(from_root(x, self._comm), self.domain)
-        self.system.factorize(sigma)
-        potentials = self.system.solve(self._coupling)
+        sigma = check_sigma(from_root(x, self.layout.everyone), self.domain)
+        self.system.update(sigma)
+        potentials = self.system.solve(self._covered, self._coupling)
         # Schur complement; symmetric by reciprocity, and zero on constants by construction.
-        admittance = np.diag(self._lengths) - self._coupling.T @ potentials
+        returned = sum_over(self._coupling[self._mine].T @ potentials[self._own], self.layout.mesh)
+        admittance = np.diag(self._coupling.sum(axis=0)) - returned
         inverse = _pseudo_inverse(0.5 * (admittance + admittance.T))
         states, leads = inverse @ self.currents.T, inverse @ self.measurements.T
         voltages = states.T @ self.measurements.T
-        derivative = PairSensitivity(self.discretization, self.range, potentials, states, leads, -1.0, self._comm)
+        derivative = PairSensitivity(self.discretization, self.range, potentials, states, leads, -1.0, self.layout)
         return voltages, derivative
 
 

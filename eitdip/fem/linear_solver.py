@@ -1,115 +1,58 @@
-"""Sparse Cholesky factorizations of many matrices with one sparsity pattern."""
+"""Which linear solver: a small interface, a table and a rule."""
+
+from typing import Protocol
 
 import numpy as np
-from petsc4py import PETSc
-from scipy import sparse
 
-from eitdip.errors import LinearSolverError
+from eitdip.errors import choose
+from eitdip.fem.direct import Cholesky
+from eitdip.fem.iterative import LastFactor, Multigrid
+from eitdip.fem.system_matrix import SystemMatrix
 
-# Relative residual above which a solve counts as failed; Cholesky of our matrices gives 1e-13.
-_RESIDUAL_LIMIT = 1e-8
+# Block low-rank tolerance: residuals of 2e-11, three quarters of the time at 50k nodes, half at 200k.
+COMPRESSION = 1e-12
 
 
-class CholeskySolver:
-    """Solves A x = b for symmetric positive definite A; analyzes the pattern once.
+class LinearSolver(Protocol):
+    """Solves A x = b for many right-hand sides and many matrices A of one pattern."""
 
-    MUMPS with METIS ordering, or PETSc's own Cholesky where PETSc has no MUMPS. MUMPS reads one
-    triangle only and lets NaN and negative pivots pass silently, so both are checked here.
+    name: str
 
-    Args:
-        pattern: A CSR matrix whose structure (symmetric, with diagonal) all later matrices have.
+    def update(self, values: np.ndarray) -> None:
+        """Take the values of a new matrix."""
 
-    Attributes:
-        factorizations: Numeric factorizations so far.
-        solves: Right-hand sides solved so far.
+    def solve(self, support: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Solve to a checked accuracy, or raise LinearSolverError; see `Cholesky.solve`."""
+
+    def report(self) -> dict:
+        """What was done, as JSON values."""
+
+
+SOLVERS = {
+    "cholesky": Cholesky,
+    "cholesky-blr": lambda matrix: Cholesky(matrix, COMPRESSION),
+    "last-factor": lambda matrix: LastFactor(matrix, COMPRESSION if matrix.size > 10_000 else 0.0),
+    "multigrid": Multigrid,
+}
+
+
+def recommended(dimension: int, size: int) -> str:
+    """The solver for "auto", as measured (docs/scaling.md).
+
+    Plane meshes: Cholesky, whose factor is nearly linear in the size. Solids: the same below 10,000
+    nodes; up to a million nodes conjugate gradients with the last factor, compressed; beyond,
+    where the factor would need tens of GB, multigrid.
     """
+    if dimension == 2 or size < 10_000:
+        return "cholesky"
+    return "last-factor" if size < 1_000_000 else "multigrid"
 
-    def __init__(self, pattern: sparse.csr_array):
-        self.matrix = pattern.astype(float).copy()
-        self.matrix.sort_indices()
-        self.factorizations = 0
-        self.solves = 0
-        size = self.matrix.shape[0]
-        structure = (self.matrix.indptr.astype(PETSc.IntType), self.matrix.indices.astype(PETSc.IntType))
-        self._structure = structure  # PETSc keeps pointers into these arrays and into matrix.data
-        self._petsc = PETSc.Mat().createAIJWithArrays(
-            (size, size), (*structure, self.matrix.data), comm=PETSc.COMM_SELF
-        )
-        self._petsc.setOption(PETSc.Mat.Option.SPD, True)
-        self._ksp = None
 
-    @staticmethod
-    def backend() -> str:
-        """Name of the factorization code in use."""
-        return "mumps" if PETSc.Sys.hasExternalPackage("mumps") else "petsc"
+def make_solver(name: str, matrix: SystemMatrix, dimension: int) -> LinearSolver:
+    """A solver by name, or "auto".
 
-    def _configure(self) -> PETSc.KSP:
-        ksp = PETSc.KSP().create(PETSc.COMM_SELF)
-        ksp.setType(PETSc.KSP.Type.PREONLY)
-        ksp.setOperators(self._petsc)
-        pc = ksp.getPC()
-        pc.setType(PETSc.PC.Type.CHOLESKY)
-        if self.backend() == "mumps":
-            pc.setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
-            pc.setFactorSetUpSolverType()
-            pc.getFactorMatrix().setMumpsIcntl(7, 5)  # METIS: least fill on these meshes
-        return ksp
-
-    def factorize(self, values: np.ndarray) -> None:
-        """Factor the matrix with these CSR values (in the sorted order of `self.matrix`).
-
-        Raises:
-            LinearSolverError: If a value is not finite or the matrix is not positive definite.
-        """
-        if not np.isfinite(values).all():
-            raise LinearSolverError("matrix: got a value that is not finite; check the conductivity")
-        self.matrix.data[:] = values
-        # Both calls are needed, or PETSc silently keeps the previous factor.
-        self._petsc.stateIncrease()
-        if self._ksp is None:
-            self._ksp = self._configure()
-        self._ksp.setOperators(self._petsc)
-        try:
-            self._ksp.setUp()
-            failed = self._failure()
-        except PETSc.Error as error:
-            failed = str(error)
-        if failed:
-            self._ksp.destroy()  # a failed factor would poison later ones
-            self._ksp = None
-            raise LinearSolverError(f"Cholesky factorization failed ({failed}): the matrix is not positive definite")
-        self.factorizations += 1
-
-    def _failure(self) -> str:
-        if self.backend() != "mumps":
-            return "" if self._ksp.getPC().getFailedReason() == 0 else "zero pivot"
-        factor = self._ksp.getPC().getFactorMatrix()
-        status, negative = factor.getMumpsInfog(1), factor.getMumpsInfog(12)
-        if status < 0:
-            return f"MUMPS INFOG(1) = {status}"
-        return f"{negative} negative pivots" if negative else ""
-
-    def solve(self, rhs: np.ndarray) -> np.ndarray:
-        """Solve for all columns of `rhs`, shape (n, K), at once.
-
-        Raises:
-            LinearSolverError: If there is no factor, or the residual is large.
-        """
-        if self._ksp is None:
-            raise LinearSolverError("solve: there is no factorization; call factorize first")
-        if rhs.shape[1] == 0:
-            return np.zeros(rhs.shape)
-        right = np.asfortranarray(rhs, dtype=float)
-        solution = np.zeros(rhs.shape, order="F")
-        b = PETSc.Mat().createDense(rhs.shape, array=right, comm=PETSc.COMM_SELF)
-        x = PETSc.Mat().createDense(rhs.shape, array=solution, comm=PETSc.COMM_SELF)
-        self._ksp.getPC().getFactorMatrix().matSolve(b, x)
-        b.destroy()
-        x.destroy()
-        self.solves += rhs.shape[1]
-        residual = np.abs(self.matrix @ solution - right).max()
-        # Backward error: relative to |A||x| + |b|, so that stiff contact terms do not count against it.
-        scale = np.abs(self.matrix.data).max() * np.abs(solution).max() + np.abs(right).max()
-        if not residual <= _RESIDUAL_LIMIT * scale:
-            raise LinearSolverError(f"solve: relative residual {residual / scale:.1e} exceeds {_RESIDUAL_LIMIT:.0e}")
-        return np.ascontiguousarray(solution)
+    Raises:
+        OptionError: If the name is unknown.
+    """
+    table = {"auto": SOLVERS[recommended(dimension, matrix.size)]} | SOLVERS
+    return choose("solver", name, table)(matrix)

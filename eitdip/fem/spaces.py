@@ -3,6 +3,9 @@
 The stiffness matrix K(sigma) is linear in sigma and has zero row sums, so
     u^T K(sigma) p = sum over edges (i, j) of  c_e (u_i - u_j) (p_i - p_j),   c = W sigma,
 with one sparse matrix W, built once. Assembly, the derivative and its transpose are products with W.
+
+On several ranks each has the edges of its own cells. Cells add up, so the sum above may be split at
+will: two ranks hold an edge on their border with a part of its conductance each.
 """
 
 from functools import cached_property
@@ -10,61 +13,106 @@ from functools import cached_property
 import basix
 import basix.ufl
 import numpy as np
-from dolfinx import fem
+from dolfinx import fem, la
 from dolfinx import mesh as dmesh
 from scipy import sparse
 
-from eitdip.errors import choose
+from eitdip.errors import OptionError, choose
 from eitdip.mesh.domain import Domain
 from eitdip.operator import Space
+from eitdip.parallel import alone
 
 _SIGMA_ELEMENTS = {"cells": ("DG", 0), "vertices": ("Lagrange", 1)}
+_CELLS = {2: basix.CellType.triangle, 3: basix.CellType.tetrahedron}
+_FACETS = {2: basix.CellType.interval, 3: basix.CellType.triangle}
 
 
 class Discretization:
     """Lagrange potentials and piecewise conductivities on a domain.
 
     The potential has the degree of the geometry: 1 on straight cells, 2 on curved ones, where
-    straight cells would spoil the order of the flux. All arrays are in file order.
+    straight cells would spoil the order of the flux. Conductivities are whole and in file order on
+    every rank; potentials live on `nodes`, those of this rank's cells.
 
     Args:
         domain: The mesh.
         sigma_element: "cells" (piecewise constant) or "vertices" (piecewise linear).
+        comm: Ranks that share the mesh; by default this rank alone.
+
+    Attributes:
+        nodes: File numbers of this rank's nodes in increasing order, shape (n,).
+        owned: True for those of them that are counted here and not on a neighbour, shape (n,).
+        position: Number of each node of the file in an order in which the nodes owned by rank 0 come
+            first, then those of rank 1 and so on, shape (all nodes,).
+        cell_nodes: This rank's cells by numbers into `nodes`.
+        cell_sigmas: File numbers of their conductivities.
     """
 
-    def __init__(self, domain: Domain, sigma_element: str = "cells"):
+    def __init__(self, domain: Domain, sigma_element: str = "cells", comm=None):
         family, degree = choose("sigma_element", sigma_element, _SIGMA_ELEMENTS)
+        self.comm = alone() if comm is None else comm
+        if self.comm.size > len(domain.cells):
+            raise OptionError(f"mesh_ranks: got {self.comm.size} for {len(domain.cells)} cells; use fewer ranks")
         self.domain = domain
         self.sigma_element = sigma_element
-        mesh = _dolfinx_mesh(domain)
+        mesh = _dolfinx_mesh(domain, self.comm)
         self._potentials = fem.functionspace(mesh, ("Lagrange", domain.degree))
         self._sigmas = fem.functionspace(mesh, (family, degree))
-        # Isoparametric: potential dofs sit at the geometry nodes, cell by cell in the same order.
-        self.cell_nodes = mesh.geometry.input_global_indices[mesh.geometry.dofmaps[0]]
-        self.cell_sigmas = self._canonical_sigmas(mesh)
+        self._number(mesh)
         size = len(domain.cells) if sigma_element == "cells" else len(domain.vertices)
         self.sigma_space = Space((size,), label=f"conductivity on {sigma_element}, S/m")
 
+    def _number(self, mesh: dmesh.Mesh) -> None:
+        """Translate DOLFINx's numbers of nodes and cells to those of the file."""
+        own = mesh.topology.index_map(mesh.topology.dim).size_local
+        file_nodes = np.asarray(mesh.geometry.input_global_indices)
+        # Isoparametric: potential dofs sit at the geometry nodes, cell by cell in the same order.
+        cells = file_nodes[mesh.geometry.dofmaps[0][:own]]
+        self._map = mesh.geometry.index_map()
+        self._order = np.argsort(file_nodes)
+        self.nodes = file_nodes[self._order]
+        self.owned = self._order < self._map.size_local
+        self.cell_nodes = np.searchsorted(self.nodes, cells)
+        if self.sigma_element == "cells":
+            self.cell_sigmas = np.asarray(mesh.topology.original_cell_index)[:own, None]
+        else:
+            self.cell_sigmas = np.searchsorted(self.domain.vertices, cells[:, : self.domain.dimension + 1])
+        by_rank = np.concatenate(self.comm.allgather(self.nodes[self.owned]))
+        self.position = np.empty(len(by_rank), dtype=np.int64)
+        self.position[by_rank] = np.arange(len(by_rank))
+
     @property
     def size(self) -> int:
-        """Number n of potential dofs; dof i is node i of the domain."""
-        return len(self.domain.points)
+        """Number n of this rank's potential dofs; dof i is node `nodes[i]` of the domain."""
+        return len(self.nodes)
 
-    def _canonical_sigmas(self, mesh: dmesh.Mesh) -> np.ndarray:
-        if self.sigma_element == "cells":
-            return np.asarray(mesh.topology.original_cell_index)[:, None]
-        return np.searchsorted(self.domain.vertices, self.cell_nodes[:, :3])
+    def with_neighbours(self, owned: np.ndarray) -> np.ndarray:
+        """Values of all ranks' owned nodes brought to every rank that has the node.
+
+        Args:
+            owned: Values at `nodes[owned]`, shape (owned nodes, K).
+
+        Returns:
+            Values at `nodes`, shape (n, K).
+        """
+        if self.comm.size == 1:
+            return owned
+        vector = la.vector(self._map, bs=owned.shape[1], dtype=np.float64)
+        values = vector.array.reshape(-1, owned.shape[1])
+        values[self._order[self.owned]] = owned
+        vector.scatter_forward()
+        return values[self._order]
 
     @cached_property
     def cell_tensors(self) -> np.ndarray:
         """Integrals of psi_s grad phi_i . grad phi_j per cell, shape (C, s, d, d)."""
         degree = self.domain.degree
         # On curved cells the integrand is rational; degree 6 keeps its error below that of P2.
-        points, weights = basix.make_quadrature(basix.CellType.triangle, 2 * degree - 1 if degree == 1 else 6)
+        points, weights = basix.make_quadrature(_CELLS[self.domain.dimension], 1 if degree == 1 else 6)
         potential = self._potentials.element.basix_element.tabulate(1, points)[..., 0]
         sigma = self._sigmas.element.basix_element.tabulate(0, points)[0, :, :, 0]
-        gradients = potential[1:]  # (2, Q, d); the geometry has the same basis
-        corners = self.domain.points[self.cell_nodes]  # (C, d, 2)
+        gradients = potential[1:]  # (d, Q, nodes); the geometry has the same basis
+        corners = self.domain.points[self.nodes[self.cell_nodes]]
         jacobian = np.einsum("rqd,cdx->cqxr", gradients, corners)
         physical = np.einsum("cqrx,rqd->cqxd", np.linalg.inv(jacobian), gradients)
         measure = np.abs(np.linalg.det(jacobian)) * weights
@@ -72,7 +120,7 @@ class Discretization:
 
     @cached_property
     def edges(self) -> np.ndarray:
-        """Node pairs that share a cell, shape (E, 2), first < second."""
+        """Node pairs that share a cell, shape (E, 2), first < second, numbers into `nodes`."""
         return self._network[0]
 
     @cached_property
@@ -112,31 +160,31 @@ class Discretization:
         return sparse.csr_array((signs, (rows, self.edges.ravel())), shape=(count, self.size))
 
     @cached_property
-    def _boundary_lines(self) -> tuple[np.ndarray, np.ndarray]:
-        degree = self.domain.degree
-        points, weights = basix.make_quadrature(basix.CellType.interval, 2 if degree == 1 else 8)
-        line = basix.create_element(
-            basix.ElementFamily.P, basix.CellType.interval, degree, basix.LagrangeVariant.gll_warped
-        )
-        value, slope = line.tabulate(1, points)[..., 0]  # (Q, d) each
-        tangent = np.einsum("qd,fdx->fqx", slope, self.domain.points[self.domain.facets])
-        return value, np.linalg.norm(tangent, axis=2) * weights
+    def _facet_quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Basis functions (Q, d) and measures (F, Q) at quadrature points of all facets."""
+        degree, cell = self.domain.degree, _FACETS[self.domain.dimension]
+        points, weights = basix.make_quadrature(cell, 2 if degree == 1 else 8)
+        element = basix.create_element(basix.ElementFamily.P, cell, degree, basix.LagrangeVariant.gll_warped)
+        value, *slopes = element.tabulate(1, points)[..., 0]  # (Q, d) each
+        spans = np.stack([np.einsum("qd,fdx->fqx", s, self.domain.points[self.domain.facets]) for s in slopes], axis=2)
+        gram = spans @ spans.swapaxes(2, 3)
+        return value, np.sqrt(np.linalg.det(gram)) * weights
 
     @cached_property
     def facet_masses(self) -> np.ndarray:
-        """Integrals of phi_i phi_j over each facet, shape (F, d, d), m."""
-        value, measure = self._boundary_lines
-        return np.einsum("fq,qi,qj->fij", measure, value, value)
+        """Integrals of phi_i phi_j over each facet of the domain, shape (F, d, d), m or m^2."""
+        value, measure = self._facet_quadrature
+        return np.einsum("fq,qi,qj->fij", measure, value, value, optimize=True)
 
     @cached_property
     def facet_loads(self) -> np.ndarray:
-        """Integrals of phi_i over each facet, shape (F, d), m."""
-        value, measure = self._boundary_lines
+        """Integrals of phi_i over each facet of the domain, shape (F, d), m or m^2."""
+        value, measure = self._facet_quadrature
         return measure @ value
 
     @cached_property
     def boundary_mass(self) -> sparse.csr_array:
-        """Mass matrix of the boundary on `domain.boundary_nodes`, shape (nB, nB), m."""
+        """Mass matrix of the boundary on `domain.boundary_nodes`, shape (nB, nB), m or m^2."""
         local = np.searchsorted(self.domain.boundary_nodes, self.domain.facets)
         rows = np.broadcast_to(local[:, :, None], self.facet_masses.shape)
         columns = np.broadcast_to(local[:, None, :], self.facet_masses.shape)
@@ -144,10 +192,14 @@ class Discretization:
         return sparse.csr_array((self.facet_masses.ravel(), (rows.ravel(), columns.ravel())), shape=(count, count))
 
 
-def _dolfinx_mesh(domain: Domain) -> dmesh.Mesh:
-    from eitdip.parallel import alone
-
-    element = basix.ufl.element("Lagrange", "triangle", domain.degree, shape=(2,))
+def _dolfinx_mesh(domain: Domain, comm) -> dmesh.Mesh:
+    name = _CELLS[domain.dimension].name
+    element = basix.ufl.element("Lagrange", name, domain.degree, shape=(domain.dimension,))
     # File order keeps midpoints of edges 01, 12, 20; basix numbers edges by the opposite vertex.
-    order = [0, 1, 2] if domain.degree == 1 else [0, 1, 2, 4, 5, 3]
-    return dmesh.create_mesh(alone(), domain.cells[:, order], element, domain.points)
+    cells = domain.cells if domain.degree == 1 else domain.cells[:, [0, 1, 2, 4, 5, 3]]
+    if comm.size == 1:
+        return dmesh.create_mesh(comm, cells, element, domain.points)
+    # Rank 0 hands everything in, so that DOLFINx's input numbers are those of the file.
+    mine = slice(None) if comm.rank == 0 else slice(0)
+    partition = dmesh.create_cell_partitioner(dmesh.GhostMode.none, 2)
+    return dmesh.create_mesh(comm, np.ascontiguousarray(cells[mine]), element, domain.points[mine], partition)

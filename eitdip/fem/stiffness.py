@@ -4,33 +4,47 @@ import numpy as np
 from scipy import sparse
 
 from eitdip.errors import NotPositiveError
-from eitdip.fem.linear_solver import CholeskySolver
+from eitdip.fem.linear_solver import make_solver
 from eitdip.fem.spaces import Discretization
+from eitdip.fem.system_matrix import SystemMatrix
 from eitdip.operator import Space
-from eitdip.parallel import gather_columns, share_of, together
+from eitdip.parallel import Layout, gather_columns, share_of, together
 
 
 class StiffnessSystem:
     """A(sigma) = R K(sigma) R^T + B, where R keeps the nodes `free`; symmetric positive definite.
 
-    The CSR values of A are one sparse product with sigma. Right-hand sides are split over the
-    ranks of `comm`, each of which holds the whole mesh and factor ("pattern-parallel").
+    The entries of A are one sparse product with sigma. Each group of ranks that holds a mesh solves for
+    its share of the right-hand sides.
 
     Args:
         discretization: Spaces and edge network.
-        free: Increasing node numbers that are kept.
-        constant: B on all nodes, shape (n, n), or None.
-        comm: MPI communicator.
+        free: Increasing node numbers of the file that are kept.
+        constant: B on all nodes of the file, shape (n, n), or None.
+        layout: The ranks.
+        solver: A name of `eitdip.fem.linear_solver.SOLVERS`, or "auto".
     """
 
-    def __init__(self, discretization: Discretization, free: np.ndarray, constant, comm):
-        self.comm = comm
-        self.free = free
-        edges, weights = discretization.edges, discretization.weights
-        position = np.full(discretization.size, -1)
-        position[free] = np.arange(len(free))
-        i, j = position[edges[:, 0]], position[edges[:, 1]]
-        e = np.arange(len(edges))
+    def __init__(self, discretization: Discretization, free: np.ndarray, constant, layout: Layout, solver="auto"):
+        self.layout = layout
+        self.space = discretization
+        # Rows of A: the free nodes in the order in which ranks own them.
+        position = discretization.position
+        ordered = np.sort(position[free])
+        self.row = np.full(len(position), -1)
+        self.row[free] = np.searchsorted(ordered, position[free])
+        self._kept = self.row[discretization.nodes[discretization.owned]] >= 0
+        rows, columns = self._assemble_once(constant)
+        self.matrix = SystemMatrix(rows, columns, int(self._kept.sum()), layout.mesh)
+        self.solver = make_solver(solver, self.matrix, discretization.domain.dimension)
+        self._sigma = self._factored = None
+
+    def _assemble_once(self, constant) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of this rank's entries; keeps what turns a conductivity into their values."""
+        space, row = self.space, self.row
+        ends = row[space.nodes[space.edges]]
+        i, j = ends.T
+        e = np.arange(len(ends))
         both = (i >= 0) & (j >= 0)
         # Entries as (row, column, edge, sign): -c at (i, j) and (j, i), +c at (i, i) and (j, j).
         rows = np.concatenate([i[both], j[both], i[i >= 0], j[j >= 0]])
@@ -38,32 +52,88 @@ class StiffnessSystem:
         source = np.concatenate([e[both], e[both], e[i >= 0], e[j >= 0]])
         sign = np.concatenate([-np.ones(2 * both.sum()), np.ones((i >= 0).sum() + (j >= 0).sum())])
 
-        size = len(free)
-        diagonal = np.arange(size)
-        fixed = sparse.coo_array((size, size)) if constant is None else constant.tocsr()[free][:, free].tocoo()
-        keys = np.concatenate([rows * np.int64(size) + columns, diagonal * np.int64(size) + diagonal])
-        keys = np.unique(np.concatenate([keys, fixed.row * np.int64(size) + fixed.col]))
-        place = np.searchsorted(keys, rows * np.int64(size) + columns)
-        scatter = sparse.csr_array((sign, (place, source)), shape=(len(keys), len(edges)))
-        self._assembly = (scatter @ weights).tocsr()
+        size = np.int64(row.max() + 1)  # 64 bits: row * size + column overflows 32 beyond 46340 rows
+        own = row[space.nodes[space.owned]]
+        own = own[own >= 0]
+        fixed = self._fixed_entries(constant)
+        diagonal = own * size + own
+        keys = np.unique(np.concatenate([rows * size + columns, diagonal, fixed.row * size + fixed.col]))
+        place = np.searchsorted(keys, rows * size + columns)
+        scatter = sparse.csr_array((sign, (place, source)), shape=(len(keys), len(space.edges)))
+        self._assembly = (scatter @ space.weights).tocsr()
         self._constant = np.zeros(len(keys))
-        np.add.at(self._constant, np.searchsorted(keys, fixed.row * np.int64(size) + fixed.col), fixed.data)
+        np.add.at(self._constant, np.searchsorted(keys, fixed.row * size + fixed.col), fixed.data)
+        return keys // size, keys % size
 
-        indptr = np.searchsorted(keys, np.arange(size + 1) * np.int64(size))
-        pattern = sparse.csr_array((np.ones(len(keys)), keys % size, indptr), shape=(size, size))
-        self.solver = CholeskySolver(pattern)
+    def _fixed_entries(self, constant) -> sparse.coo_array:
+        """Entries of B, by rows and columns of A, in the rows that this rank owns."""
+        size = int(self.row.max() + 1)
+        if constant is None:
+            return sparse.coo_array((size, size))
+        entries = constant.tocoo()
+        owned = np.zeros(len(self.row), dtype=bool)
+        owned[self.space.nodes[self.space.owned]] = True
+        rows, columns = self.row[entries.row], self.row[entries.col]
+        mine = owned[entries.row] & (rows >= 0) & (columns >= 0)
+        return sparse.coo_array((entries.data[mine], (rows[mine], columns[mine])), shape=(size, size))
 
-    def factorize(self, sigma: np.ndarray) -> None:
-        """Assemble and factor A(sigma); an error on one rank is raised on all."""
-        with together(self.comm):
-            self.solver.factorize(self._assembly @ sigma + self._constant)
+    def update(self, sigma: np.ndarray) -> None:
+        """Assemble A(sigma) and prepare its solver; an error on one rank is raised on all."""
+        before = self._factorizations()
+        with together(self.layout.everyone):
+            self.solver.update(self._assembly @ sigma + self._constant)
+        self._sigma = sigma
+        self._note_factor(before)
 
-    def solve(self, rhs: np.ndarray) -> np.ndarray:
-        """Solve for the columns of `rhs` (free, K), split over the ranks; all ranks get all columns."""
-        count = rhs.shape[1]
-        with together(self.comm):
-            part = self.solver.solve(rhs[:, share_of(count, self.comm)])
-        return gather_columns(part, count, self.comm)
+    def solve(self, support: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Potentials for K loads, split over the groups of ranks.
+
+        Args:
+            support: Free nodes of the file where there is load, shape (S,).
+            values: Loads there, shape (S, K), the same on every rank.
+
+        Returns:
+            Potentials at this rank's nodes, shape (n, K), zero where a node is not free.
+        """
+        count, before = values.shape[1], self._factorizations()
+        with together(self.layout.everyone):
+            part = self.solver.solve(self.row[support], values[:, share_of(count, self.layout.patterns)])
+        self._note_factor(before)
+        self._agree(before)
+        part = gather_columns(part, count, self.layout.patterns)
+        owned = np.zeros((len(self._kept), count))
+        owned[self._kept] = part  # also brings the columns into rows, as the edge sums want them
+        return self.space.with_neighbours(owned)
+
+    def _factorizations(self) -> int:
+        return self.solver.report()["factorizations"]
+
+    def _note_factor(self, before: int) -> None:
+        if self._factorizations() > before:
+            self._factored = self._sigma.copy()
+
+    def _agree(self, before: int) -> None:
+        """Groups that solve for other columns need other numbers of iterations, but renew factors together."""
+        if self.layout.patterns.size > 1 and self.solver.name == "last-factor":
+            restless = self.solver.tired or self._factorizations() > before
+            self.solver.tired = any(self.layout.patterns.allgather(restless))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The conductivity whose factor preconditions later solves, where there is such."""
+        if self.solver.name != "last-factor" or self._factored is None:
+            return {}
+        return {"factored": self._factored, "tired": np.array(self.solver.tired)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Make that factor anew."""
+        if state and self.solver.name == "last-factor":
+            self.solver.tired = True
+            self.update(np.asarray(state["factored"], dtype=float))
+            self.solver.tired = bool(state["tired"])
+
+    def report(self) -> dict:
+        """What the solver did, for the result's file."""
+        return self.solver.report() | {"unknowns": self.matrix.size, "ranks per mesh": self.layout.mesh.size}
 
 
 def check_sigma(sigma: np.ndarray, space: Space) -> np.ndarray:

@@ -13,25 +13,28 @@ from scipy import sparse
 
 from eitdip.errors import InvalidDataError, ShapeError
 
-# Local edges of a triangle; node 3 + e of a second-order triangle is the midpoint of edge e.
-_TRIANGLE_EDGES = ((0, 1), (1, 2), (2, 0))
+# Sides of a cell as local vertices; node 3 + e of a second-order triangle is the midpoint of side e.
+_SIDES = {2: ((0, 1), (1, 2), (2, 0)), 3: ((0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3))}
+# Nodes of a cell, by dimension: nodes of a facet.
+_WIDTHS = {2: {3: 2, 6: 3}, 3: {4: 3}}
 
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """A triangulated plane domain with tagged boundary facets. Lengths in m.
+    """A plane domain of triangles or a solid one of tetrahedra, with tagged boundary facets. Lengths in m.
 
     Args:
-        points: Node coordinates, shape (n, 2).
+        points: Node coordinates, shape (n, 2) or (n, 3).
         cells: Node numbers of the triangles, shape (C, 3), or (C, 6) for curved second-order
-            triangles (vertices, then the midpoints of edges 01, 12, 20).
-        facets: Node numbers of the boundary edges, shape (F, 2) or (F, 3) (ends, then midpoint).
+            triangles (vertices, then the midpoints of edges 01, 12, 20); of the tetrahedra, (C, 4).
+        facets: Node numbers of the boundary edges, shape (F, 2) or (F, 3) (ends, then midpoint); of
+            the boundary triangles of a solid, (F, 3).
         facet_tags: Shape (F,): l for electrode l = 1..L, 0 for the boundary between electrodes.
 
     Raises:
         ShapeError: If the arrays do not fit together.
-        InvalidDataError: If a coordinate is not finite, a cell has no area, a facet is not on the
-            boundary, or an electrode number is missing or has no width.
+        InvalidDataError: If a coordinate is not finite, a cell has no area or volume, a facet is not
+            on the boundary, or an electrode number is missing or has no width.
     """
 
     points: np.ndarray
@@ -49,9 +52,14 @@ class Domain:
         self._check_electrodes()
 
     @property
+    def dimension(self) -> int:
+        """2 or 3."""
+        return self.points.shape[1]
+
+    @property
     def degree(self) -> int:
-        """Polynomial degree of the geometry: 1 for straight, 2 for curved triangles."""
-        return 1 if self.cells.shape[1] == 3 else 2
+        """Polynomial degree of the geometry: 1 for straight cells, 2 for curved triangles."""
+        return 2 if self.cells.shape[1] == 6 else 1
 
     @property
     def electrode_count(self) -> int:
@@ -67,10 +75,15 @@ class Domain:
             digest.update(array.tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def corners(self) -> np.ndarray:
+        """Node numbers of the cells' vertices, shape (C, d + 1): `cells` without midpoints."""
+        return self.cells[:, : self.dimension + 1]
+
     @cached_property
     def vertices(self) -> np.ndarray:
-        """Node numbers of the triangle corners in increasing order; all nodes if degree is 1."""
-        return np.unique(self.cells[:, :3])
+        """Node numbers of the cells' vertices in increasing order; all nodes if degree is 1."""
+        return np.unique(self.corners)
 
     @cached_property
     def boundary_nodes(self) -> np.ndarray:
@@ -79,64 +92,79 @@ class Domain:
 
     @cached_property
     def centroids(self) -> np.ndarray:
-        """Mean of the corners of each cell, shape (C, 2)."""
-        return self.points[self.cells[:, :3]].mean(axis=1)
+        """Mean of the vertices of each cell, shape (C, d)."""
+        return self.points[self.corners].mean(axis=1)
 
     @cached_property
-    def areas(self) -> np.ndarray:
-        """Area of each cell's corner triangle, shape (C,), m^2."""
-        a, b, c = (self.points[self.cells[:, i]] for i in range(3))
-        u, v = b - a, c - a
-        return 0.5 * np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
+    def cell_sizes(self) -> np.ndarray:
+        """Area (m^2) or volume (m^3) of each cell between its vertices, shape (C,)."""
+        corners = self.points[self.corners]
+        return np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])) / (2 if self.dimension == 2 else 6)
 
     @cached_property
-    def facet_lengths(self) -> np.ndarray:
-        """Length of each facet's chord, shape (F,), m."""
-        return np.linalg.norm(self.points[self.facets[:, 1]] - self.points[self.facets[:, 0]], axis=1)
+    def facet_sizes(self) -> np.ndarray:
+        """Length (m) or area (m^2) of each facet between its vertices, shape (F,)."""
+        return _simplex_sizes(self.points[self.facets[:, : self.dimension]])
 
     @cached_property
     def center(self) -> np.ndarray:
-        """Center of the bounding box, shape (2,)."""
+        """Center of the bounding box, shape (d,)."""
         return 0.5 * (self.points.min(axis=0) + self.points.max(axis=0))
 
     @cached_property
     def jumps(self) -> tuple[sparse.csr_array, np.ndarray]:
-        """Differences over interior edges: matrix (E, C) of -1 and +1, and weights (E,).
+        """Differences over interior sides: matrix (E, C) of -1 and +1, and weights (E,).
 
-        The weights are edge lengths over 64 times the domain's width: a jump then costs the same in
-        total variation as on a 64 x 64 image over the domain, whatever the unit of length.
+        A weight is size * w / (64 V): size of the side (length or area), w the domain's largest
+        width and V = w^2 for plane domains, the volume of the bounding box for solids. A jump then
+        costs the same in total variation as on an image over the domain with 64 pixels along w,
+        whatever the unit of length.
         """
-        corners = self.cells[:, :3]
-        ends = np.sort(np.concatenate([corners[:, e] for e in _TRIANGLE_EDGES]), axis=1)
-        owner = np.tile(np.arange(len(corners)), 3)
-        order = np.lexsort((ends[:, 1], ends[:, 0]))
-        ends, owner = ends[order], owner[order]
-        twin = np.flatnonzero((ends[1:] == ends[:-1]).all(axis=1))
+        nodes, side = self._sides
+        twin = np.flatnonzero((nodes[1:] == nodes[:-1]).all(axis=1))
+        owner = side % len(self.cells)
         count = len(twin)
         rows = np.tile(np.arange(count), 2)
         columns = np.concatenate([owner[twin], owner[twin + 1]])
         values = np.repeat([-1.0, 1.0], count)
-        matrix = sparse.csr_array((values, (rows, columns)), shape=(count, len(corners)))
-        lengths = np.linalg.norm(self.points[ends[twin, 1]] - self.points[ends[twin, 0]], axis=1)
-        return matrix, lengths / (64 * np.ptp(self.points, axis=0).max())
+        matrix = sparse.csr_array((values, (rows, columns)), shape=(count, len(self.cells)))
+        widths = np.ptp(self.points, axis=0)
+        volume = widths.max() ** 2 if self.dimension == 2 else widths.prod()
+        return matrix, _simplex_sizes(self.points[nodes[twin]]) * widths.max() / (64 * volume)
+
+    @cached_property
+    def _sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """All sides of all cells in lexicographic order, shape (S, d), and each one's number.
+
+        Side s of cell c has the number s * C + c.
+        """
+        nodes = np.sort(np.concatenate([self.cells[:, side] for side in _SIDES[self.dimension]]), axis=1)
+        order = np.lexsort(nodes.T[::-1])
+        return nodes[order], order
+
+    @cached_property
+    def electrode_centers(self) -> np.ndarray:
+        """Mean position of each electrode, shape (L, d), m."""
+        middles = self.points[self.facets[:, : self.dimension]].mean(axis=1)
+        sizes = np.bincount(self.facet_tags, self.facet_sizes)[1:, None]
+        sums = [np.bincount(self.facet_tags, self.facet_sizes * x)[1:] for x in middles.T]
+        return np.stack(sums, axis=1) / sizes
 
     def electrode_angles(self) -> np.ndarray:
-        """Polar angle of each electrode's midpoint about the center, shape (L,), rad."""
-        middles = self.points[self.facets[:, :2]].mean(axis=1)
-        angles = np.empty(self.electrode_count)
-        for index in range(self.electrode_count):
-            mine = self.facet_tags == index + 1
-            x, y = np.average(middles[mine], axis=0, weights=self.facet_lengths[mine]) - self.center
-            angles[index] = np.arctan2(y, x)
-        return angles
+        """Polar angle (about the z axis) of each electrode's center, shape (L,), rad."""
+        x, y = (self.electrode_centers - self.center)[:, :2].T
+        return np.arctan2(y, x)
 
     def _check_shapes(self) -> None:
-        nodes = {3: 2, 6: 3}
-        if self.points.ndim != 2 or self.points.shape[1] != 2:
-            raise ShapeError(f"points: got shape {self.points.shape}, expected (n, 2)")
-        if self.cells.ndim != 2 or self.cells.shape[1] not in nodes:
-            raise ShapeError(f"cells: got shape {self.cells.shape}, expected (C, 3) or (C, 6)")
-        width = nodes[self.cells.shape[1]]
+        if self.points.ndim != 2 or self.points.shape[1] not in _WIDTHS:
+            raise ShapeError(f"points: got shape {self.points.shape}, expected (n, 2) or (n, 3)")
+        widths = _WIDTHS[self.dimension]
+        if self.cells.ndim != 2 or self.cells.shape[1] not in widths:
+            expected = " or ".join(f"(C, {width})" for width in widths)
+            raise ShapeError(
+                f"cells: got shape {self.cells.shape}, expected {expected} for points in {self.dimension} dimensions"
+            )
+        width = widths[self.cells.shape[1]]
         if self.facets.ndim != 2 or self.facets.shape[1] != width:
             raise ShapeError(f"facets: got shape {self.facets.shape}, expected (F, {width}) for these cells")
         if self.facet_tags.shape != self.facets.shape[:1]:
@@ -152,28 +180,35 @@ class Domain:
             raise InvalidDataError(f"points: node {node} has a coordinate that is not finite")
         if not len(self.cells):
             raise InvalidDataError("cells: the mesh has no cells")
-        if (self.areas <= 1e-14 * self.areas.max()).any():
-            raise InvalidDataError(f"cells: cell {int(self.areas.argmin())} has no area; remesh the domain")
+        if (self.cell_sizes <= 1e-14 * self.cell_sizes.max()).any():
+            what = "area" if self.dimension == 2 else "volume"
+            raise InvalidDataError(f"cells: cell {int(self.cell_sizes.argmin())} has no {what}; remesh the domain")
         if len(np.unique(self.cells)) != len(self.points):
             raise InvalidDataError("points: some nodes belong to no cell; remove them")
-        ends = np.sort(np.concatenate([self.cells[:, e] for e in _TRIANGLE_EDGES]), axis=1)
-        edges, first, counts = np.unique(ends, axis=0, return_index=True, return_counts=True)
+        self._check_boundary()
+
+    def _check_boundary(self) -> None:
+        nodes, number = self._sides
+        what = "edge" if self.dimension == 2 else "triangle"
+        starts = np.flatnonzero(np.r_[True, (nodes[1:] != nodes[:-1]).any(axis=1)])
+        counts = np.diff(np.r_[starts, len(nodes)])
         if counts.max() > 2:
-            edge = tuple(edges[counts.argmax()].tolist())
-            raise InvalidDataError(f"cells: edge {edge} belongs to {counts.max()} cells; remesh the domain")
-        boundary = {
-            tuple(edge): owner for edge, owner in zip(edges[counts == 1].tolist(), first[counts == 1], strict=True)
-        }
-        given = [tuple(edge) for edge in np.sort(self.facets[:, :2], axis=1).tolist()]
-        stray = set(given) - set(boundary)
-        if stray:
-            raise InvalidDataError(f"facets: edge {min(stray)} is not on the boundary")
-        if len(given) != len(boundary) or len(set(given)) != len(given):
+            side = tuple(nodes[starts[counts.argmax()]].tolist())
+            raise InvalidDataError(f"cells: {what} {side} belongs to {counts.max()} cells; remesh the domain")
+        single = starts[counts == 1]
+        boundary = nodes[single]
+        given = np.sort(self.facets[:, : self.dimension], axis=1)
+        order = np.lexsort(given.T[::-1])
+        if given.shape != boundary.shape or (given[order] != boundary).any():
+            known, distinct = set(map(tuple, boundary.tolist())), set(map(tuple, given.tolist()))
+            if distinct - known:
+                raise InvalidDataError(f"facets: {what} {min(distinct - known)} is not on the boundary")
             raise InvalidDataError(
-                f"facets: got {len(given)}, {len(set(given))} of the boundary's {len(boundary)}; give all, each once"
+                f"facets: got {len(given)}, {len(distinct)} of the boundary's {len(known)}; give all, each once"
             )
         if self.degree == 2:
-            middles = self.cells[:, 3:].T.ravel()[[boundary[edge] for edge in given]]
+            middles = np.empty(len(given), dtype=np.int64)
+            middles[order] = self.cells[:, 3:].T.ravel()[number[single]]
             if (middles != self.facets[:, 2]).any():
                 facet = int(np.flatnonzero(middles != self.facets[:, 2])[0])
                 raise InvalidDataError(
@@ -190,3 +225,11 @@ class Domain:
                 f"electrode {missing[0]} has no boundary edge (zero width) although there is an electrode "
                 f"{self.electrode_count}: number electrodes 1..L without gaps and refine the mesh there"
             )
+
+
+def _simplex_sizes(corners: np.ndarray) -> np.ndarray:
+    """Lengths of segments (F, 2, 2) or areas of triangles (F, 3, 3) in space."""
+    spans = corners[:, 1:] - corners[:, :1]
+    if spans.shape[1] == 1:
+        return np.linalg.norm(spans[:, 0], axis=1)
+    return 0.5 * np.linalg.norm(np.cross(spans[:, 0], spans[:, 1]), axis=1)

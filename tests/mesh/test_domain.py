@@ -27,7 +27,8 @@ class TestChecks:
     @pytest.mark.parametrize(
         ("change", "error", "message"),
         [
-            ({"points": np.zeros((4, 3))}, ShapeError, r"points: got shape \(4, 3\), expected \(n, 2\)"),
+            ({"points": np.zeros((4, 4))}, ShapeError, r"points: got shape \(4, 4\), expected \(n, 2\) or \(n, 3\)"),
+            ({"points": np.zeros((4, 3))}, ShapeError, r"cells: got shape \(2, 3\), expected \(C, 4\) .* 3 dimensions"),
             ({"points": np.zeros(8)}, ShapeError, r"points: got shape \(8,\)"),
             (
                 {"cells": [[0, 1, 2, 3]]},
@@ -170,11 +171,11 @@ class TestGeometry:
         domain = bar(6, 2, 0.3, 0.1)
         domain = domain if degree == 1 else curved(domain)
         assert domain.degree == degree
-        assert domain.areas.sum() == pytest.approx(0.03)
-        assert domain.facet_lengths.sum() == pytest.approx(0.8)
-        assert domain.facet_lengths[domain.facet_tags == 1].sum() == pytest.approx(0.1)
+        assert domain.cell_sizes.sum() == pytest.approx(0.03)
+        assert domain.facet_sizes.sum() == pytest.approx(0.8)
+        assert domain.facet_sizes[domain.facet_tags == 1].sum() == pytest.approx(0.1)
         assert domain.electrode_count == 2
-        np.testing.assert_allclose(domain.areas @ domain.centroids / 0.03, [0.15, 0.05])
+        np.testing.assert_allclose(domain.cell_sizes @ domain.centroids / 0.03, [0.15, 0.05])
         np.testing.assert_array_equal(domain.vertices, np.arange(21))
         on_edge = np.isin(domain.points[:, 0], [0, 0.3]) | np.isin(domain.points[:, 1], [0, 0.1])
         np.testing.assert_array_equal(domain.boundary_nodes, np.flatnonzero(on_edge))
@@ -184,7 +185,7 @@ class TestGeometry:
 
     def test_orientation_of_cells_does_not_matter(self, square):
         turned = dataclasses.replace(square, cells=[[0, 2, 1], [0, 2, 3]])
-        np.testing.assert_allclose(turned.areas, square.areas)
+        np.testing.assert_allclose(turned.cell_sizes, square.cell_sizes)
 
     def test_electrode_angles(self):
         """Electrode l of ring_disk covers the first half of its share."""
