@@ -8,6 +8,8 @@ from eitdip.fem.system_matrix import SystemMatrix
 
 # Backward error above which a solve counts as failed; Cholesky of our matrices gives 1e-13.
 _ERROR_LIMIT = 1e-8
+# |A||x| over |b| above which x is noise: rounding let a zero pivot pass as a tiny one.
+_SINGULAR = 1e13
 
 
 class Cholesky:
@@ -179,6 +181,9 @@ def check_residual(matrix: SystemMatrix, support, values, solution, limit: float
     if matrix.comm.size > 1:
         everyone = matrix.comm.allgather(sizes)
         sizes = np.max(everyone, axis=0)  # NaN wins
-    scale = matrix.largest * sizes[1] + np.abs(b).max()
+    load = np.abs(b).max()
+    scale = matrix.largest * sizes[1] + load
+    if scale > _SINGULAR * load > 0:
+        raise LinearSolverError("solve: the matrix is singular to rounding: is some part of the body not grounded?")
     if not sizes[0] <= limit * scale:
         raise LinearSolverError(f"solve: relative residual {sizes[0] / scale:.1e} exceeds {limit:.0e}")

@@ -55,9 +55,10 @@ class Discretization:
             raise OptionError(f"mesh_ranks: got {self.comm.size} for {len(domain.cells)} cells; use fewer ranks")
         self.domain = domain
         self.sigma_element = sigma_element
-        mesh = _dolfinx_mesh(domain, self.comm)
-        self._potentials = fem.functionspace(mesh, ("Lagrange", domain.degree))
-        self._sigmas = fem.functionspace(mesh, (family, degree))
+        mesh = dolfinx_mesh(domain, self.comm)
+        # Only the elements are kept: the mesh itself would double the memory.
+        self._potential = fem.functionspace(mesh, ("Lagrange", domain.degree)).element.basix_element
+        self._sigma = fem.functionspace(mesh, (family, degree)).element.basix_element
         self._number(mesh)
         size = len(domain.cells) if sigma_element == "cells" else len(domain.vertices)
         self.sigma_space = Space((size,), label=f"conductivity on {sigma_element}, S/m")
@@ -103,14 +104,14 @@ class Discretization:
         vector.scatter_forward()
         return values[self._order]
 
-    @cached_property
+    @property
     def cell_tensors(self) -> np.ndarray:
-        """Integrals of psi_s grad phi_i . grad phi_j per cell, shape (C, s, d, d)."""
+        """Integrals of psi_s grad phi_i . grad phi_j per cell, shape (C, s, d, d); made anew at each use."""
         degree = self.domain.degree
         # On curved cells the integrand is rational; degree 6 keeps its error below that of P2.
         points, weights = basix.make_quadrature(_CELLS[self.domain.dimension], 1 if degree == 1 else 6)
-        potential = self._potentials.element.basix_element.tabulate(1, points)[..., 0]
-        sigma = self._sigmas.element.basix_element.tabulate(0, points)[0, :, :, 0]
+        potential = self._potential.tabulate(1, points)[..., 0]
+        sigma = self._sigma.tabulate(0, points)[0, :, :, 0]
         gradients = potential[1:]  # (d, Q, nodes); the geometry has the same basis
         corners = self.domain.points[self.nodes[self.cell_nodes]]
         jacobian = np.einsum("rqd,cdx->cqxr", gradients, corners)
@@ -192,7 +193,8 @@ class Discretization:
         return sparse.csr_array((self.facet_masses.ravel(), (rows.ravel(), columns.ravel())), shape=(count, count))
 
 
-def _dolfinx_mesh(domain: Domain, comm) -> dmesh.Mesh:
+def dolfinx_mesh(domain: Domain, comm) -> dmesh.Mesh:
+    """The domain as a DOLFINx mesh, its cells divided over the ranks of `comm`."""
     name = _CELLS[domain.dimension].name
     element = basix.ufl.element("Lagrange", name, domain.degree, shape=(domain.dimension,))
     # File order keeps midpoints of edges 01, 12, 20; basix numbers edges by the opposite vertex.

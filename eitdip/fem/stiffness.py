@@ -14,7 +14,7 @@ from eitdip.parallel import Layout, gather_columns, share_of, together
 class StiffnessSystem:
     """A(sigma) = R K(sigma) R^T + B, where R keeps the nodes `free`; symmetric positive definite.
 
-    The entries of A are one sparse product with sigma. Each group of ranks that holds a mesh solves for
+    The entries of A are sparse products with sigma. Each group of ranks that holds a mesh solves for
     its share of the right-hand sides.
 
     Args:
@@ -59,8 +59,8 @@ class StiffnessSystem:
         diagonal = own * size + own
         keys = np.unique(np.concatenate([rows * size + columns, diagonal, fixed.row * size + fixed.col]))
         place = np.searchsorted(keys, rows * size + columns)
-        scatter = sparse.csr_array((sign, (place, source)), shape=(len(keys), len(space.edges)))
-        self._assembly = (scatter @ space.weights).tocsr()
+        # Two thin products, W and this one, have fewer entries than their product where many cells share a node.
+        self._scatter = sparse.csr_array((sign, (place, source)), shape=(len(keys), len(space.edges)))
         self._constant = np.zeros(len(keys))
         np.add.at(self._constant, np.searchsorted(keys, fixed.row * size + fixed.col), fixed.data)
         return keys // size, keys % size
@@ -77,11 +77,17 @@ class StiffnessSystem:
         mine = owned[entries.row] & (rows >= 0) & (columns >= 0)
         return sparse.coo_array((entries.data[mine], (rows[mine], columns[mine])), shape=(size, size))
 
+    def assembled(self, sigma: np.ndarray) -> np.ndarray:
+        """Values of this rank's entries of A(sigma)."""
+        values = self._scatter @ (self.space.weights @ sigma)
+        values += self._constant
+        return values
+
     def update(self, sigma: np.ndarray) -> None:
         """Assemble A(sigma) and prepare its solver; an error on one rank is raised on all."""
         before = self._factorizations()
         with together(self.layout.everyone):
-            self.solver.update(self._assembly @ sigma + self._constant)
+            self.solver.update(self.assembled(sigma))
         self._sigma = sigma
         self._note_factor(before)
 

@@ -120,7 +120,7 @@ class Domain:
         costs the same in total variation as on an image over the domain with 64 pixels along w,
         whatever the unit of length.
         """
-        nodes, side = self._sides
+        nodes, side = self._sides()
         twin = np.flatnonzero((nodes[1:] == nodes[:-1]).all(axis=1))
         owner = side % len(self.cells)
         count = len(twin)
@@ -132,7 +132,6 @@ class Domain:
         volume = widths.max() ** 2 if self.dimension == 2 else widths.prod()
         return matrix, _simplex_sizes(self.points[nodes[twin]]) * widths.max() / (64 * volume)
 
-    @cached_property
     def _sides(self) -> tuple[np.ndarray, np.ndarray]:
         """All sides of all cells in lexicographic order, shape (S, d), and each one's number.
 
@@ -188,7 +187,7 @@ class Domain:
         self._check_boundary()
 
     def _check_boundary(self) -> None:
-        nodes, number = self._sides
+        nodes, number = self._sides()
         what = "edge" if self.dimension == 2 else "triangle"
         starts = np.flatnonzero(np.r_[True, (nodes[1:] != nodes[:-1]).any(axis=1)])
         counts = np.diff(np.r_[starts, len(nodes)])

@@ -105,7 +105,7 @@ def test_more_than_46341_nodes():
     model = DirichletModel(domain, slope[None])
     data, derivative = model.linearize(np.full(len(domain.cells), 3.0))
     np.testing.assert_allclose(data, [[3.0 * 2.05 / 2.3]], rtol=1e-11)
-    np.testing.assert_allclose(derivative.adjoint(np.ones((1, 1))), domain.areas / 2.3**2, rtol=1e-8)
+    np.testing.assert_allclose(derivative.adjoint(np.ones((1, 1))), domain.cell_sizes / 2.3**2, rtol=1e-8)
 
 
 @pytest.mark.parametrize("model", [DirichletModel, NeumannModel])

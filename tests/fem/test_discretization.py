@@ -9,6 +9,8 @@ from scipy import sparse
 
 from eitdip.errors import OptionError
 from eitdip.fem import Discretization
+from eitdip.fem.spaces import dolfinx_mesh
+from eitdip.parallel import alone
 from tests.shapes import curved, rectangle, ring_disk
 
 needs_compiler = pytest.mark.skipif(
@@ -31,7 +33,9 @@ def ufl_stiffness(space: Discretization, sigma: np.ndarray, quadrature: int, cac
     import ufl
     from dolfinx import fem
 
-    potentials, sigmas = space._potentials, space._sigmas
+    mesh = dolfinx_mesh(space.domain, alone())
+    potentials = fem.functionspace(mesh, ("Lagrange", space.domain.degree))
+    sigmas = fem.functionspace(mesh, ("DG", 0) if space.sigma_element == "cells" else ("Lagrange", 1))
     coefficient = fem.Function(sigmas)
     coefficient.x.array[sigmas.dofmap.list] = sigma[space.cell_sigmas]
     u, v = ufl.TrialFunction(potentials), ufl.TestFunction(potentials)
@@ -39,7 +43,7 @@ def ufl_stiffness(space: Discretization, sigma: np.ndarray, quadrature: int, cac
     form = fem.form(coefficient * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx, jit_options={"cache_dir": str(cache)})
     matrix = fem.assemble_matrix(form).to_scipy().toarray()
     node = np.empty(space.size, dtype=int)  # the node of each dof, by coordinates: independent of cell_nodes
-    for dof, place in enumerate(potentials.tabulate_dof_coordinates()[:, :2]):
+    for dof, place in enumerate(potentials.tabulate_dof_coordinates()[:, : space.domain.dimension]):
         node[dof] = np.linalg.norm(space.domain.points - place, axis=1).argmin()
     ordered = np.empty(matrix.shape)
     ordered[np.ix_(node, node)] = matrix
@@ -107,7 +111,7 @@ def test_facet_masses_of_straight_edges():
         (quadratic, np.array([[4, -1, 2], [-1, 4, 2], [2, 2, 16]]) / 30),
     ):
         space = Discretization(domain)
-        expected = domain.facet_lengths[:, None, None] * matrix
+        expected = domain.facet_sizes[:, None, None] * matrix
         np.testing.assert_allclose(space.facet_masses, expected, atol=1e-15)
         np.testing.assert_allclose(space.facet_loads, expected.sum(axis=2), atol=1e-15)
 

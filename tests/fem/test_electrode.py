@@ -47,7 +47,7 @@ def test_bar_has_the_exact_derivative():
     _, derivative = CompleteElectrodeModel(domain, [[1.0, -1.0]], 0.01, [[1.0, -1.0]]).linearize(
         np.full(len(domain.cells), 0.5)
     )
-    np.testing.assert_allclose(derivative.dense()[0], -domain.areas / (0.5 * WIDTH) ** 2, rtol=1e-9)
+    np.testing.assert_allclose(derivative.dense()[0], -domain.cell_sizes / (0.5 * WIDTH) ** 2, rtol=1e-9)
 
 
 def test_shunt_limit():
@@ -66,12 +66,12 @@ def full_system(domain, sigma, impedance, currents):
     """Electrode voltages from the bordered system of Somersalo, Cheney, Isaacson, straight cells only."""
     corners = domain.points[domain.cells]
     normal = np.roll(corners, -1, axis=1) - np.roll(corners, 1, axis=1)  # grad phi_i = normal_i rotated / 2 area
-    local = np.einsum("cix,cjx->cij", normal, normal) * (sigma / (4 * domain.areas))[:, None, None]
+    local = np.einsum("cix,cjx->cij", normal, normal) * (sigma / (4 * domain.cell_sizes))[:, None, None]
     count, size = domain.electrode_count, len(domain.points)
     matrix = np.zeros((size + count + 1,) * 2)
     for nodes, block in zip(domain.cells, local, strict=True):
         matrix[np.ix_(nodes, nodes)] += block
-    for (i, j), tag, length in zip(domain.facets, domain.facet_tags, domain.facet_lengths, strict=True):
+    for (i, j), tag, length in zip(domain.facets, domain.facet_tags, domain.facet_sizes, strict=True):
         if tag:
             scale, electrode = length / impedance[tag - 1], size + tag - 1
             matrix[np.ix_([i, j], [i, j])] += scale / 6 * np.array([[2, 1], [1, 2]])

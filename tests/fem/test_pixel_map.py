@@ -76,7 +76,7 @@ def test_cells_average_the_image(rng):
     space = Discretization(DOMAIN)
     x, y = np.moveaxis(pixel_centers(DOMAIN, (64, 64)), -1, 0)
     bump = np.exp(-((x - 3) ** 2 + (y + 2) ** 2) / (2 * 0.05**2))
-    total = DOMAIN.areas @ pixel_map(space, (64, 64))(bump)
+    total = DOMAIN.cell_sizes @ pixel_map(space, (64, 64))(bump)
     assert total == pytest.approx(2 * np.pi * 0.05**2, rel=5e-3)
 
 

@@ -65,11 +65,30 @@ def solver_on_one_rank(comm):
     model.linearize(np.ones(model.domain.shape))
 
 
+def solver_on_a_shared_mesh(comm, solver: str):
+    """A matrix whose part on the last rank is not a number."""
+    model = MODELS["solid-electrodes"](comm, mesh_ranks=comm.size, solver=solver)
+    if comm.rank == comm.size - 1:
+        model.system._constant[:] = np.nan
+    model.linearize(np.ones(model.domain.shape))
+
+
+def indefinite_on_a_shared_mesh(comm, solver: str):
+    """A matrix that is not positive definite; MUMPS tells all ranks."""
+    model = MODELS["solid-electrodes"](comm, mesh_ranks=comm.size, solver=solver)
+    model.system._constant -= 100.0
+    model.linearize(np.ones(model.domain.shape))
+
+
+def wrong_mesh_ranks(comm):
+    MODELS["electrodes"](comm, mesh_ranks=comm.size + 1)
+
+
 def solve_on_one_rank(comm):
     """A solve that fails on the last rank only."""
     model = MODELS["electrodes"](comm)
     if comm.rank == comm.size - 1:
-        model.system.solver.solve = lambda rhs: (_ for _ in ()).throw(Fault("no solution"))
+        model.system.solver.solve = lambda support, values: (_ for _ in ()).throw(Fault("no solution"))
     model.linearize(np.ones(model.domain.shape))
 
 
@@ -84,6 +103,11 @@ CASES = {
     "zero-neumann": lambda comm: model_with(comm, "neumann", 0.0),
     "factorization": solver_on_one_rank,
     "solve": solve_on_one_rank,
+    "mesh-ranks": wrong_mesh_ranks,
+    "shared-cholesky": lambda comm: solver_on_a_shared_mesh(comm, "cholesky"),
+    "shared-multigrid": lambda comm: solver_on_a_shared_mesh(comm, "multigrid"),
+    "indefinite-cholesky": lambda comm: indefinite_on_a_shared_mesh(comm, "cholesky"),
+    "indefinite-last-factor": lambda comm: indefinite_on_a_shared_mesh(comm, "last-factor"),
 }
 
 

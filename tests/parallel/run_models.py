@@ -1,6 +1,6 @@
-"""Data, derivative and gradient of all models on the ranks of this run; rank 0 writes them.
+"""Data, derivative and gradient of all models, in all ways to share them over the ranks of this run.
 
-usage: mpiexec -n N python run_models.py OUT.npz
+rank 0 writes them; usage: mpiexec -n N python run_models.py OUT.npz
 """
 
 import sys
@@ -8,15 +8,15 @@ import sys
 import numpy as np
 
 from eitdip.parallel import world
-from tests.parallel.cases import MODELS, evaluate
+from tests.parallel.cases import MODELS, evaluate, variants
 
 
 def main() -> None:
     comm = world()
     results = {}
-    for name, make in MODELS.items():
-        for key, value in evaluate(make(comm), wrong_on_other_ranks=comm.rank > 0).items():
-            results[f"{name}.{key}"] = value
+    for way, (name, keywords) in variants(comm.size).items():
+        for key, value in evaluate(MODELS[name](comm, **keywords), wrong_on_other_ranks=comm.rank > 0).items():
+            results[f"{way}.{key}"] = value
     everywhere = comm.gather(results, root=0)
     if comm.rank == 0:
         for rank, other in enumerate(everywhere):

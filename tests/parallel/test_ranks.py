@@ -1,4 +1,4 @@
-"""1 = 2 = 3 ranks, and errors that end on all ranks."""
+"""1 = 2 = 3 = 4 ranks, and errors that end on all ranks."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from eitdip.parallel import (
     share_of,
     together,
 )
-from tests.parallel.cases import MODELS, evaluate
+from tests.parallel.cases import MODELS, evaluate, variants
 
 HERE = Path(__file__).parent
 
@@ -32,16 +32,17 @@ def serial() -> dict[str, dict[str, np.ndarray]]:
     return {name: evaluate(make(alone())) for name, make in MODELS.items()}
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_any_number_of_ranks_gives_the_serial_result(ranks, serial, mpiexec, tmp_path):
+    """By patterns, by domain and by groups of both; plane and solid; with every solver."""
     out = tmp_path / "results.npz"
-    mpiexec(ranks, HERE / "run_models.py", str(out))
+    mpiexec(ranks, HERE / "run_models.py", str(out), timeout=300)
     results = np.load(out)
     assert int(results["ranks"]) == ranks  # and not that many programs of one rank each
-    for name, values in serial.items():
-        for key, expected in values.items():
-            difference = np.abs(results[f"{name}.{key}"] - expected).max()
-            assert difference <= 1e-10 * np.abs(expected).max(), f"{name}: {key}"
+    for way, (name, _) in variants(ranks).items():
+        for key, expected in serial[name].items():
+            difference = np.abs(results[f"{way}.{key}"] - expected).max()
+            assert difference <= 1e-10 * np.abs(expected).max(), f"{way}: {key}"
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
@@ -64,6 +65,9 @@ def test_an_error_on_one_rank_ends_the_call_on_all(ranks, mpiexec):
         assert "entry 3 is" in seen[name][0][1]
     assert seen["factorization"][0][0] == "LinearSolverError"
     assert seen["solve"][0] == ["Fault", "no solution"]
+    assert seen["mesh-ranks"][0][1].startswith(f"mesh_ranks: got {ranks + 1} for {ranks} ranks, expected one of: 1")
+    for kind in ("shared-cholesky", "shared-multigrid", "indefinite-cholesky", "indefinite-last-factor"):
+        assert seen[kind][0][0] == "LinearSolverError"
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 16])
