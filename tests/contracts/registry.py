@@ -21,8 +21,8 @@ from eitdip.fem import (
 from eitdip.fem.patterns import adjacent, trigonometric_currents
 from eitdip.mesh import Domain
 from eitdip.operator import ForwardModel, LinearOperator, Matrix, Space
-from eitdip.timing import Timed
 from tests.shapes import ring_disk
+from tests.solids import box, box_with_electrodes
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,22 @@ def electrodes_of_pixels() -> ForwardModel:
     return model @ pixel_map(model.discretization, (6, 5))
 
 
-def timed() -> Timed:
-    return Timed(electrodes(1, "cells"))
+def solid_dirichlet(sigma: str = "cells") -> DirichletModel:
+    body = box(3, 3, 2)
+    x, y, z = body.points[body.boundary_nodes].T
+    return DirichletModel(body, np.array([x, y * z, x**2 - z**2]), np.array([x, z]), sigma)
+
+
+def solid_neumann() -> NeumannModel:
+    body = box(3, 3, 2)
+    centered = body.points[body.boundary_nodes] - 0.5
+    return NeumannModel(body, centered.T[:2], centered.T)
+
+
+def solid_electrodes(sigma: str = "cells", solver: str = "auto") -> CompleteElectrodeModel:
+    return CompleteElectrodeModel(
+        box_with_electrodes(4), trigonometric_currents(4), 0.1, sigma_element=sigma, solver=solver
+    )
 
 
 MODELS = [
@@ -98,8 +112,14 @@ MODELS = [
     for sigma in ("cells", "vertices")
 ] + [
     ModelCase(make.__name__, make)
-    for make in (dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels, timed)
-]
+    for make in (
+        dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels,
+        solid_dirichlet, solid_neumann, solid_electrodes,
+    )
+] + [
+    ModelCase("solid-electrodes-vertices", lambda: solid_electrodes("vertices")),
+    ModelCase("solid-electrodes-last-factor", lambda: solid_electrodes(solver="last-factor")),
+]  # fmt: skip
 
 
 def _random(*shape: int, seed: int = 7) -> np.ndarray:
@@ -150,6 +170,7 @@ OPERATORS = [
     OperatorCase("sensitivity-dirichlet", _sensitivity(dirichlet, 1, "cells")),
     OperatorCase("sensitivity-neumann", _sensitivity(neumann, 2, "vertices")),
     OperatorCase("sensitivity-electrodes", _sensitivity(electrodes, 1, "vertices")),
-    OperatorCase("sensitivity-timed", _sensitivity(timed)),
+    OperatorCase("sensitivity-solid-dirichlet", _sensitivity(solid_dirichlet)),
+    OperatorCase("sensitivity-solid-electrodes", _sensitivity(solid_electrodes, "vertices")),
     OperatorCase("sensitivity-of-pixels", _sensitivity(electrodes_of_pixels)),
 ]
