@@ -136,6 +136,12 @@ class Cholesky:
         right.destroy()
         return solution
 
+    def memory(self) -> int | None:
+        """Largest memory of the factorization on any rank, in MB, as MUMPS tells it."""
+        if self._ksp is None or self.backend() != "mumps":
+            return None
+        return self._ksp.getPC().getFactorMatrix().getMumpsInfog(21)
+
     def report(self) -> dict:
         """What was done, for the result's file."""
         return {
@@ -144,6 +150,7 @@ class Cholesky:
             "symbolic analyses": self.analyses,
             "factorizations": self.factorizations,
             "right-hand sides": self.solves,
+            "factor MB": self.memory(),
         }
 
 

@@ -11,8 +11,8 @@ from eitdip.mesh.domain import Domain
 from eitdip.operator import ForwardModel
 from eitdip.parallel import Layout, world
 
-# From here on a solid's factor is worth spreading over the ranks.
-_LARGE = 30_000
+# Below, two ranks with the whole mesh each beat two that share it; above, the factor fills the memory (docs/scaling.md).
+_LARGE = 300_000
 
 
 class ElectricalModel(ForwardModel):
@@ -24,7 +24,7 @@ class ElectricalModel(ForwardModel):
         comm: MPI communicator, by default all ranks.
         mesh_ranks: Ranks that hold the mesh and its factor together; a divisor of their number. 0
             chooses: 1 (every rank has all, patterns are split) for plane domains and small solids,
-            all ranks for solids of 30,000 nodes or more.
+            all ranks for solids of 300,000 nodes or more.
         solver: "auto", "cholesky", "cholesky-blr", "last-factor" or "multigrid"; what "auto" means
             says `eitdip.fem.linear_solver.recommended`.
 
