@@ -87,15 +87,16 @@ class DeepImagePrior(nn.Module):
     """A network applied to a fixed random latent tensor; only the network is trained.
 
     Args:
-        network: Module with `latent_shape(image_shape)` and forward (1, C, h, w) -> (1, H, W).
-        shape: (H, W) of the image.
+        network: Module with `latent_shape(image_shape)` and forward (1, C, h, w) -> (1, H, W); with one more
+            axis for volumes.
+        shape: (H, W) of the image, (D, H, W) of the volume.
         seed: Of the weights and the latent tensor.
 
     References:
         Ulyanov, Vedaldi, Lempitsky (2018), CVPR.
     """
 
-    def __init__(self, network: nn.Module, shape: tuple[int, int], seed: int = 0):
+    def __init__(self, network: nn.Module, shape: tuple[int, ...], seed: int = 0):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.shape = tuple(shape)

@@ -12,17 +12,34 @@ from eitdip.errors import OptionError, ShapeError
 
 
 class PixelDifferences(nn.Module):
-    """Forward differences of an image (H, W): (2, H, W), zero beyond the last row and column.
+    """Forward differences of an image (H, W): (2, H, W), or (D, H, W): (3, D, H, W); zero beyond the last entries.
 
-    Lengths are in pixels of an image of 64 rows, so weights carry over to other resolutions.
+    Lengths are in pixels of an image with 64 of them along its longest side, so weights carry over
+    to other resolutions, and from voxels to the jumps of a mesh (`Domain.jumps`).
+
+    Args:
+        spacing: Relative sizes of a pixel along the axes of the image; by default equal.
     """
 
+    def __init__(self, spacing: tuple[float, ...] | None = None):
+        super().__init__()
+        if spacing is not None and not all(0 < side < float("inf") for side in spacing):
+            raise OptionError(f"spacing: got {spacing}, expected sizes > 0")
+        self.spacing = None if spacing is None else tuple(float(side) for side in spacing)
+
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if x.ndim != 2:
-            raise ShapeError(f"image: got shape {tuple(x.shape)}, expected (H, W)")
-        down = nn.functional.pad(x[1:] - x[:-1], (0, 0, 0, 1))
-        right = nn.functional.pad(x[:, 1:] - x[:, :-1], (0, 1))
-        return torch.stack([down, right]) * (x.shape[0] / 64), torch.full((), 1 / x.numel(), dtype=x.dtype)
+        if x.ndim not in (2, 3) or (self.spacing is not None and len(self.spacing) != x.ndim):
+            expected = "(H, W) or (D, H, W)" if self.spacing is None else f"{len(self.spacing)} axes"
+            raise ShapeError(f"image: got shape {tuple(x.shape)}, expected {expected}")
+        sides = self.spacing or (1.0,) * x.ndim
+        longest = max(count * side for count, side in zip(x.shape, sides, strict=True))
+        if self.spacing is None and x.ndim == 2:
+            longest = x.shape[0]  # plane images are windows of a square
+        parts = []
+        for axis, side in enumerate(sides):
+            padding = [0, 0] * (x.ndim - 1 - axis) + [0, 1]
+            parts.append(nn.functional.pad(x.diff(dim=axis), padding) * (longest / (64 * side)))
+        return torch.stack(parts), torch.full((), 1 / x.numel(), dtype=x.dtype, device=x.device)
 
 
 class MeshJumps(nn.Module):

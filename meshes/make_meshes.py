@@ -2,8 +2,8 @@
 
     python meshes/make_meshes.py [--out meshes]
 
-The files are those of gmsh (format 2.2, text), with lengths in m. Physical groups: triangles 1;
-boundary lines 1 between electrodes and l + 1 on electrode l.
+The files are those of gmsh (format 2.2, text), with lengths in m. Physical groups: triangles (of a
+solid tetrahedra) 1; boundary lines (triangles) 1 between electrodes and l + 1 on electrode l.
 """
 
 import argparse
@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.data.ktc2023 import TANK as KTC2023
-from eitdip.mesh import Domain, Tank, disk, read_domain, write_domain
+from eitdip.mesh import Ball, Cylinder, Domain, Tank, disk, read_domain, write_domain
 
 MESHES = {
     "disk": lambda: disk(radius=1.0, h=0.1),
     "disk_curved": lambda: disk(radius=1.0, h=0.1, degree=2),
     "tank16": lambda: Tank(radius=0.14, electrodes=16, width=0.0275).mesh(0.012),
     "ktc2023": lambda: KTC2023.mesh(0.006),
+    "ball": lambda: Ball(radius=1.0).mesh(0.25),
+    "cylinder16": lambda: Cylinder(0.14, 0.14, rings=2, electrodes=8, width=0.055, electrode_height=0.04).mesh(0.03),
 }
 
 
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=here, help="default: this folder")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    rows = [f"{'file':<18}{'nodes':>7}{'cells':>7}{'edges':>7}{'L':>4}{'kB':>6}  hash"]
+    rows = [f"{'file':<18}{'nodes':>7}{'cells':>7}{'facets':>7}{'L':>4}{'kB':>6}  hash"]
     for name, make in MESHES.items():
         domain, path = make(), out / f"{name}.msh"
         write_domain(path, domain)

@@ -30,6 +30,25 @@ def test_shapes(make, shape):
     assert network(latent(network, shape, batch=2)).shape == (2, *shape)
 
 
+@pytest.mark.parametrize("kind", [Decoder, UNet])
+def test_volumes(kind):
+    """The same contract in three dimensions: shapes, zero at the start, gradients everywhere, determinism."""
+    make = lambda: initialize(kind(latent_channels=3, channels=8, levels=1, dimension=3), generator(0))  # noqa: E731
+    network = make()
+    z = latent(network, (4, 8, 6), batch=2)
+    assert network(z).shape == (2, 4, 8, 6)
+    assert (network(z) == 0).all()
+    with torch.no_grad():
+        network.output.weight.fill_(1.0)
+    network(z)[..., ::2, :3].sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+    for name, value in make().state_dict().items():
+        assert name == "output.weight" or torch.equal(value, network.state_dict()[name]), name
+    with pytest.raises(ShapeError, match=r"image shape: got \(4, 8, 5\), expected multiples of 2"):
+        network.latent_shape((4, 8, 5))
+
+
 @every_network
 def test_output_starts_at_exactly_zero(make):
     network = initialize(make(), generator(0))

@@ -7,6 +7,7 @@ import torch
 from eitdip.errors import OptionError, ShapeError
 from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
 from tests.shapes import ring_disk
+from tests.solids import box
 
 
 def step(rows: int, columns: int, height: float = 1.0) -> torch.Tensor:
@@ -128,7 +129,45 @@ def test_mesh_jumps_do_not_depend_on_the_order_of_entries(mesh, rng):
 def test_other_shapes_are_refused(mesh):
     with pytest.raises(ShapeError, match=r"image: got shape \(8,\), expected \(H, W\)"):
         TotalVariation(PixelDifferences())(torch.zeros(8))
-    with pytest.raises(ShapeError, match=r"image: got shape \(1, 8, 8\)"):
-        Tikhonov(PixelDifferences())(torch.zeros(1, 8, 8))
+    with pytest.raises(ShapeError, match=r"image: got shape \(1, 1, 8, 8\)"):
+        Tikhonov(PixelDifferences())(torch.zeros(1, 1, 8, 8))
     with pytest.raises(ShapeError, match=rf"cell field: got shape \(8, 8\), expected \({len(mesh.cells)},\)"):
         TotalVariation(MeshJumps(*mesh.jumps))(torch.zeros(8, 8))
+
+
+class TestVolumes:
+    """Penalties of (D, H, W) images, and that they cost what the jumps of a mesh cost."""
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_a_plane_jump_costs_its_area(self, axis):
+        """A box of 1 x 2 x 0.5 (z, y, x): a jump over area A costs A w / (64 V), w = 2, V = 1."""
+        extents, shape = (1.0, 2.0, 0.5), (8, 12, 10)
+        image = torch.zeros(shape, dtype=torch.float64)
+        image.narrow(axis, shape[axis] // 2, shape[axis] // 2).fill_(3.0)
+        voxel = tuple(extent / count for extent, count in zip(extents, shape, strict=True))
+        value = TotalVariation(PixelDifferences(spacing=voxel), 1e-9)(image)
+        area = np.prod(extents) / extents[axis]
+        assert float(value) == pytest.approx(3 * area * 2 / 64, rel=1e-6)
+
+    def test_voxels_and_mesh_agree(self):
+        domain = box(4, 6, 8, (0.5, 2.0, 1.0))  # x, y, z
+        above = torch.tensor((domain.centroids[:, 2] > 0.5).astype(float))
+        image = torch.zeros((8, 12, 10), dtype=torch.float64)
+        image[4:] = 1.0
+        by_voxels = TotalVariation(PixelDifferences((1 / 8, 2 / 12, 0.05)), 1e-9)(image)
+        by_mesh = TotalVariation(MeshJumps(*domain.jumps), 1e-9)(above)
+        assert float(by_mesh) == pytest.approx(float(by_voxels), rel=1e-6)
+
+    @pytest.mark.parametrize("spacing", [None, (1.0, 0.5, 0.7)])
+    def test_gradient(self, spacing):
+        image = torch.randn(3, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+        for penalty in (TotalVariation(PixelDifferences(spacing)), Tikhonov(PixelDifferences(spacing))):
+            assert torch.autograd.gradcheck(penalty, image.requires_grad_())
+
+    def test_wrong_shapes_and_sizes(self):
+        with pytest.raises(ShapeError, match=r"image: got shape \(3, 4\), expected 3 axes"):
+            PixelDifferences((1.0, 1.0, 1.0))(torch.zeros(3, 4))
+        with pytest.raises(ShapeError, match=r"expected \(H, W\) or \(D, H, W\)"):
+            PixelDifferences()(torch.zeros(3))
+        with pytest.raises(OptionError, match=r"spacing: got \(1.0, 0.0\), expected sizes > 0"):
+            PixelDifferences((1.0, 0.0))

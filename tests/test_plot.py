@@ -1,6 +1,7 @@
 """The pictures are there, complete, and show what they were given."""
 
 import io
+import os
 
 import matplotlib
 import numpy as np
@@ -281,10 +282,10 @@ def test_wrong_labels_fits_and_histories_are_refused(tmp_path, fit, history):
 
 
 def test_an_unwritable_place_is_named_and_left_clean(tmp_path, truth):
-    with pytest.raises(OutputError, match=r"nowhere.*cannot write there"):
+    with pytest.raises(OutputError, match=r"nowhere.*cannot be written"):
         plot.images(tmp_path / "nowhere" / "a.png", {"a": truth})
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(OutputError, match=r"a\.png: cannot write there"):
+    with pytest.raises(OutputError, match=r"a\.png: cannot be written"):
         plot.images(tmp_path / "a.png", {"a": truth})
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
@@ -297,7 +298,7 @@ def test_a_failed_replacement_keeps_the_old_file(tmp_path, truth, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(plot.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OutputError, match="No space left on device"):
         plot.images(path, {"a": 2 * truth})
     assert path.read_bytes() == old

@@ -1,15 +1,19 @@
-"""Simulated data: seeds, noise, provenance; and the phantoms they show."""
+"""Simulated data: seeds, noise, patterns, provenance; in the plane and in space."""
 
 import numpy as np
 import pytest
 
 from eitdip.errors import InvalidDataError, OptionError
-from eitdip.phantoms import Inclusion, Phantom, phantom
-from eitdip.simulation import refuse_inverse_crime, simulate_dirichlet, simulate_electrodes
+from eitdip.fem import CompleteElectrodeModel
+from eitdip.fem.patterns import adjacent
+from eitdip.mesh import Ball, Cylinder, Tank
+from eitdip.phantoms import phantom
+from eitdip.simulation import refuse_inverse_crime, ring_patterns, simulate_dirichlet, simulate_electrodes
 from tests.reconstruction.small import TANK
-from tests.shapes import ring_disk
 
 DTN = {"order": 3, "moments": 8, "points": 64, "h": 0.2}
+CYLINDER = Cylinder(0.1, 0.12, rings=2, electrodes=4, width=0.06, electrode_height=0.03)
+BALL = Ball(0.1, rings=1, electrodes=5, electrode_radius=0.03)
 
 
 @pytest.mark.usefixtures("gmsh")
@@ -24,8 +28,10 @@ class TestSimulation:
         [
             lambda **more: simulate_electrodes(phantom("tank"), TANK, h=0.3, **more),
             lambda **more: simulate_dirichlet(phantom("three"), **DTN, **more),
+            lambda **more: simulate_electrodes(phantom("two-balls"), CYLINDER, h=0.5, **more),
+            lambda **more: simulate_dirichlet(phantom("two-balls"), Ball(1.0), order=2, moments=3, h=0.5, **more),
         ],
-        ids=["cem", "dtn"],
+        ids=["cem", "dtn", "cem in space", "dtn in space"],
     )
     def test_the_noise_is_as_large_as_it_says(self, make):
         clean, noisy = make(noise=1e-12), make(noise=0.05)
@@ -65,43 +71,65 @@ class TestSimulation:
             simulate_dirichlet(phantom("three"), order=9, moments=8)
 
 
-def test_an_inclusion_is_where_it_says():
-    ellipse = Inclusion((0.2, 0.1), (0.4, 0.1), np.pi / 2, 3.0)
-    inside = ellipse.contains(np.array([[0.2, 0.45], [0.5, 0.1], [0.2, 0.1]]))
-    assert inside.tolist() == [True, False, True]
+@pytest.mark.usefixtures("gmsh")
+class TestSolids:
+    @pytest.mark.parametrize("body", [CYLINDER, BALL], ids=["cylinder", "ball"])
+    def test_electrodes(self, body):
+        one = simulate_electrodes(phantom("two-balls"), body, h=0.4, background=0.3, seed=7)
+        two = simulate_electrodes(phantom("two-balls"), body, h=0.4, background=0.3, seed=7)
+        assert np.array_equal(one.values, two.values) and np.array_equal(one.reference, two.reference)
+        assert one.geometry == body and one.sources.shape[1] == body.electrode_count
+        np.testing.assert_allclose(one.contact_impedance, 0.01 * 0.1 / 0.3)
+        domain = body.mesh(0.4 * 0.1)
+        assert (one.provenance["mesh_hash"], one.provenance["mesh_degree"]) == (domain.hash, 1)
+        with pytest.raises(InvalidDataError, match="inverse crime"):
+            refuse_inverse_crime(one, domain)
+        model = CompleteElectrodeModel(domain, one.sources, one.contact_impedance, one.moments)
+        empty = model(np.full(len(domain.cells), 0.3))
+        assert (np.abs(one.reference - empty) < 0.5 * one.deviation).all()  # a tenth of the deviation
+        assert np.abs(empty - model(phantom("two-balls").on_domain(domain, 0.3))).max() > 3 * one.deviation.max()
+
+    def test_the_truth_is_an_image_over_the_box(self):
+        measurements = simulate_electrodes(phantom("two-balls"), CYLINDER, h=0.5, background=0.3)
+        assert measurements.truth.shape == (38, 64, 64)  # 0.12 m by 0.2 m by 0.2 m
+        assert np.isfinite(measurements.truth).mean() == pytest.approx(np.pi / 4, abs=0.01)
+        np.testing.assert_allclose(np.unique(measurements.truth[np.isfinite(measurements.truth)]), [0.06, 0.3, 1.2])
+        assert measurements.truth[23, 24, 45] == pytest.approx(1.2)  # z = 0.2, y = 0.25, x = 0.4 of the radius
+
+    def test_the_homogeneous_ball_is_its_own_reference(self):
+        measurements = simulate_dirichlet(
+            phantom("homogeneous"), Ball(2.0), order=2, moments=3, background=3.0, noise=1e-9, h=0.25
+        )
+        assert measurements.values.shape == (8, 15)
+        assert np.allclose(measurements.values, measurements.reference, atol=1e-6)
+        exact = 3.0 * np.repeat([1, 2], [3, 5]) / 2.0  # sigma n / r
+        assert np.allclose(np.diag(measurements.reference[:, :8]), exact, rtol=0.04)
+
+    def test_a_cylinder_has_potentials_too(self):
+        measurements = simulate_dirichlet(phantom("tank"), Cylinder(1.0, 1.0), order=1, moments=2, h=0.4)
+        assert measurements.values.shape == (3, 8) and measurements.truth.shape == (32, 64, 64)
+
+    def test_moments_must_resolve_the_potentials(self):
+        for options in ({"order": 4, "moments": 3}, {"order": 2, "moments": 3, "points": 15}):
+            with pytest.raises(OptionError, match="moments, points: got 3"):
+                simulate_dirichlet(phantom("two-balls"), Ball(1.0), **options)
+
+    def test_a_body_without_electrodes(self):
+        for body in (Tank(1.0), Ball(1.0), Cylinder(1.0, 1.0)):
+            with pytest.raises(OptionError, match="tank: got 0 electrodes, expected at least 2"):
+                simulate_electrodes(phantom("homogeneous"), body)
 
 
-def test_the_last_inclusion_counts():
-    both = Phantom("two", tuple(Inclusion((0, 0), (r, r), 0.0, c) for r, c in ((0.5, 2.0), (0.2, 3.0))))
-    assert both.contrast(np.array([[0, 0], [0.3, 0], [0.8, 0]])).tolist() == [3, 2, 1]
+class TestRingPatterns:
+    def test_one_ring_is_adjacent(self):
+        assert np.array_equal(ring_patterns(1, 6, skip=1), adjacent(6, skip=1))
 
+    def test_two_rings_by_hand(self):
+        found = ring_patterns(2, 3)
+        pairs = [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3), (0, 3), (1, 4), (2, 5)]
+        assert [(int(row.argmax()), int(row.argmin())) for row in found] == pairs
+        assert np.abs(found).sum() == 18 and not found.sum(axis=1).any()
 
-def test_the_image_has_row_0_at_the_top():
-    up = Phantom("up", (Inclusion((0.0, 0.5), (0.3, 0.3), 0.0, 2.0),))
-    image = up.image(32, 0.5)
-    assert image[8, 16] == 1.0 and image[24, 16] == 0.5 and np.isnan(image[0, 0])
-
-
-def test_cells_get_the_mean(rng):
-    half = Phantom("disk", (Inclusion((0, 0), (0.5, 0.5), 0.0, 3.0),))
-    domain = ring_disk(12, radius=0.14)
-    sigma = half.on_domain(domain, 2.0)
-    assert sigma.min() == 2 and sigma.max() == 6
-    assert (sigma * domain.areas).sum() / domain.areas.sum() == pytest.approx(2 * (1 + 2 * 0.25), rel=0.02)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_random_phantoms_are_inside_and_apart(seed):
-    one = phantom(seed)
-    assert one == phantom(str(seed))
-    assert 1 <= len(one.inclusions) <= 4
-    for i, a in enumerate(one.inclusions):
-        assert np.hypot(*a.center) + max(a.radii) < 1
-        assert a.contrast >= 2 or a.contrast <= 0.5
-        for b in one.inclusions[:i]:
-            assert np.hypot(*np.subtract(a.center, b.center)) > max(a.radii) + max(b.radii)
-
-
-def test_an_unknown_phantom_gets_the_list():
-    with pytest.raises(OptionError, match="unknown phantom: got 'ghost', expected one of: three, heart-lungs"):
-        phantom("ghost")
+    @pytest.mark.parametrize("rings", [1, 2, 3])
+    def test_they_span_all_voltages(self, rings):
+        assert np.linalg.matrix_rank(ring_patterns(rings, 4)) == 4 * rings - 1

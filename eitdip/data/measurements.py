@@ -1,12 +1,13 @@
 """Measured or simulated electrical data, whatever their file."""
 
 import json
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
-from eitdip.mesh import Domain, Tank
+from eitdip.mesh import Ball, Cylinder, Domain, Tank
 
 MODELS = ("electrodes", "dirichlet", "neumann")
 
@@ -17,21 +18,24 @@ class Measurements:
 
     For model "electrodes" the patterns are over the L electrodes: currents in A (per m of depth,
     for plane models) and voltage combinations. For "dirichlet" and "neumann" they are coefficients
-    in the basis `eitdip.fem.trigonometric(domain, J / 2)`: boundary potentials (V) or current
-    densities, and the weights of the flux or voltage moments.
+    in a basis of J boundary functions: `eitdip.fem.trigonometric(domain, J / 2)` of a plane body,
+    `eitdip.fem.harmonics.spherical_harmonics(domain, n)` with J = n (n + 2) of a solid. They give
+    boundary potentials (V) or current densities, and the weights of the flux or voltage moments.
 
     Args:
         model: One of `MODELS`.
-        geometry: A `Tank` to be meshed, or the user's own `Domain`.
+        geometry: A `Tank`, `Cylinder` or `Ball` to be meshed, or the user's own `Domain`.
         sources: Excitation patterns, shape (K, L) or (K, J).
         moments: Measurement patterns, shape (M, L) or (M, J).
         values: Data, shape (K, M); NaN only where `mask` is false. V for voltages.
         deviation: Standard deviation of each entry, shape (K, M), > 0, same unit.
         mask: True where there is a measurement, shape (K, M).
         reference: The same measurements of the homogeneous body, shape (K, M), or None.
-        contact_impedance: Shape (L,), > 0, Ohm m^2 per m of depth; only for "electrodes".
-        truth: True conductivity image, shape (H, W), row 0 at the top, over the bounding square of
-            the geometry (NaN outside), S/m; or None.
+        contact_impedance: Shape (L,), > 0, Ohm m^2 (per m of depth, for plane models); only for
+            "electrodes".
+        truth: True conductivity image, S/m, NaN outside the body; or None. Of a plane body shape
+            (H, W), row 0 at the top, over the bounding square; of a solid (D, H, W), slice 0 at the
+            bottom, over the bounding box.
         provenance: Plain JSON values: where the data come from; for simulated data also the
             phantom, noise, seed and mesh hash.
 
@@ -41,7 +45,7 @@ class Measurements:
     """
 
     model: str
-    geometry: Tank | Domain
+    geometry: Tank | Cylinder | Ball | Domain
     sources: np.ndarray
     moments: np.ndarray
     values: np.ndarray
@@ -85,20 +89,22 @@ class Measurements:
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise ShapeError(f"{name}: got shape {value.shape}, expected (K, M) = {shape}")
-        if self.truth is not None and (self.truth.ndim != 2 or not self.truth.size):
-            raise ShapeError(f"truth: got shape {self.truth.shape}, expected an image (H, W)")
+        dimension = self.geometry.dimension
+        if self.truth is not None and (self.truth.ndim != dimension or not self.truth.size):
+            axes = "(H, W) of a plane body" if dimension == 2 else "(D, H, W) of a solid"
+            raise ShapeError(f"truth: got shape {self.truth.shape}, expected an image {axes}")
         if self.model == "electrodes":
-            geometry = self.geometry
-            count = geometry.electrodes if isinstance(geometry, Tank) else geometry.electrode_count
+            count = self.geometry.electrode_count
             if self.sources.shape[1] != count:
                 raise ShapeError(f"sources: got {self.sources.shape[1]} columns, expected one per electrode, {count}")
             if self.contact_impedance is None or self.contact_impedance.shape != (count,):
                 got = None if self.contact_impedance is None else self.contact_impedance.shape
                 raise ShapeError(f"contact_impedance: got shape {got}, expected ({count},)")
-        elif self.sources.shape[1] % 2 or not self.sources.shape[1]:
-            raise ShapeError(
-                f"sources: got {self.sources.shape[1]} columns, expected a cosine and a sine per frequency"
+        elif not _is_basis(self.sources.shape[1], dimension):
+            expected = (
+                "a cosine and a sine per frequency" if dimension == 2 else "n (n + 2) for harmonics of degree <= n"
             )
+            raise ShapeError(f"sources: got {self.sources.shape[1]} columns, expected {expected}")
         elif self.contact_impedance is not None:
             raise OptionError(f"contact_impedance: got one for model {self.model!r}, expected none; leave it out")
 
@@ -140,6 +146,11 @@ class Measurements:
                     f"contact_impedance: electrode {worst + 1} has {self.contact_impedance[worst]:g}, "
                     "expected > 0 and finite"
                 )
+
+
+def _is_basis(count: int, dimension: int) -> bool:
+    """Whether there is a basis of so many boundary functions."""
+    return count > 0 and (count % 2 == 0 if dimension == 2 else math.isqrt(count + 1) ** 2 == count + 1)
 
 
 def _real(name: str, value) -> np.ndarray:

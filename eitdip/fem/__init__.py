@@ -13,6 +13,7 @@ for _module in ("dolfinx", "petsc4py"):
 
 from eitdip.fem.continuum import DirichletModel, NeumannModel  # noqa: E402
 from eitdip.fem.electrode import CompleteElectrodeModel  # noqa: E402
+from eitdip.fem.harmonics import spherical_harmonics  # noqa: E402
 from eitdip.fem.matrices import pixel_map  # noqa: E402
 from eitdip.fem.patterns import trigonometric  # noqa: E402
 from eitdip.fem.spaces import Discretization  # noqa: E402
@@ -23,5 +24,6 @@ __all__ = [
     "Discretization",
     "NeumannModel",
     "pixel_map",
+    "spherical_harmonics",
     "trigonometric",
 ]

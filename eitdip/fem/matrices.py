@@ -1,5 +1,7 @@
 """From pixel images to conductivity unknowns."""
 
+from itertools import product
+
 import basix
 import numpy as np
 from scipy import sparse
@@ -13,58 +15,70 @@ from eitdip.operator import Matrix, Space
 MARGIN = 1.05
 
 
-def pixel_centers(domain: Domain, shape: tuple[int, int], margin: float = MARGIN) -> np.ndarray:
-    """Coordinates of the pixel centers of an image over the domain, shape (H, W, 2), m.
+def window(domain: Domain, margin: float = MARGIN) -> np.ndarray:
+    """Half extents of the image window along x, y(, z), m.
 
-    Row 0 is at the top (largest y), column 0 at the left (smallest x). The window is the bounding
-    square enlarged by `margin`.
+    The bounding square of a plane domain, the bounding box of a solid one, enlarged by `margin`.
     """
-    half = _half_width(domain, margin)
-    rows, columns = shape
-    x = domain.center[0] + half * ((np.arange(columns) + 0.5) * 2 / columns - 1)
-    y = domain.center[1] - half * ((np.arange(rows) + 0.5) * 2 / rows - 1)
-    return np.stack(np.meshgrid(x, y), axis=-1)
+    extents = np.ptp(domain.points, axis=0)
+    return 0.5 * margin * (np.full(2, extents.max()) if domain.dimension == 2 else extents)
 
 
-def pixel_map(space: Discretization, shape: tuple[int, int], margin: float = MARGIN) -> Matrix:
-    """Bilinear sampling of an image: pixels (H, W) to conductivity unknowns (N,).
+def pixel_centers(domain: Domain, shape: tuple[int, ...], margin: float = MARGIN) -> np.ndarray:
+    """Coordinates of the pixel centers of an image over the domain, shape (H, W, 2) or (D, H, W, 3), m.
+
+    Row 0 is at the top (largest y), column 0 at the left (smallest x), slice 0 at the bottom (smallest z).
+    """
+    half = window(domain, margin)
+    # Image axes are (z,) y, x: the reverse of the coordinates', with y downwards.
+    signs = np.array([1, -1, 1])[: domain.dimension]
+    axes = [
+        domain.center[i] + signs[i] * half[i] * ((np.arange(count) + 0.5) * 2 / count - 1)
+        for i, count in enumerate(shape[::-1])
+    ]
+    return np.stack(np.meshgrid(*axes[::-1], indexing="ij")[::-1], axis=-1)
+
+
+def pixel_map(space: Discretization, shape: tuple[int, ...], margin: float = MARGIN) -> Matrix:
+    """Linear sampling of an image along each axis: pixels (H, W) or voxels (D, H, W) to conductivity unknowns (N,).
 
     Cell values are averages over quadrature points, vertex values are samples. Rows are
     non-negative and sum to one, so bounds and constants carry over.
 
     Args:
         space: Where the conductivity lives.
-        shape: (H, W) of the image.
+        shape: (H, W) of the image of a plane domain, (D, H, W) of a solid one.
         margin: Size of the image window over that of the domain, >= 1; samples beyond the outer
             pixel centers take the border value.
 
     Raises:
-        OptionError: If margin < 1, or the image has fewer than 2 x 2 pixels.
+        OptionError: If margin < 1, the image has another number of axes than the domain, or fewer
+            than 2 pixels along one.
     """
+    domain = space.domain
     if not margin >= 1:
         raise OptionError(f"margin: got {margin}, expected at least 1 (the image must cover the domain)")
-    rows, columns = shape
-    if rows < 2 or columns < 2:
-        raise OptionError(f"image shape: got {shape}, expected at least 2 x 2 pixels")
+    if len(shape) != domain.dimension or min(shape) < 2:
+        expected = " x ".join("2" * domain.dimension)
+        raise OptionError(f"image shape: got {shape}, expected at least {expected} pixels")
     unknowns, points, shares = _samples(space)
-    half = _half_width(space.domain, margin)
-    column = ((points[:, 0] - space.domain.center[0]) / half + 1) * columns / 2 - 0.5
-    row = (1 - (points[:, 1] - space.domain.center[1]) / half) * rows / 2 - 0.5
-    column, row = np.clip(column, 0, columns - 1), np.clip(row, 0, rows - 1)
-    left, top = np.minimum(column.astype(int), columns - 2), np.minimum(row.astype(int), rows - 2)
-    s, t = column - left, row - top
+    scaled = (points - domain.center) / window(domain, margin)  # -1..1
+    scaled[:, 1] *= -1  # rows go down
+    counts = np.array(shape)
+    place = (scaled[:, ::-1] + 1) * counts / 2 - 0.5  # in pixels, by image axis
+    np.clip(place, 0, counts - 1, out=place)
+    low = np.minimum(place.astype(np.int64), counts - 2)
+    high_share = place - low
     entries, pixels = [], []
-    for i, j, weight in ((0, 0, (1 - t) * (1 - s)), (0, 1, (1 - t) * s), (1, 0, t * (1 - s)), (1, 1, t * s)):
+    for corner in product((0, 1), repeat=len(shape)):
+        weight = np.where(corner, high_share, 1 - high_share).prod(axis=1)
         entries.append(weight * shares)
-        pixels.append((top + i) * columns + left + j)
-    size = (space.sigma_space.size, rows * columns)
-    matrix = sparse.csr_array((np.concatenate(entries), (np.tile(unknowns, 4), np.concatenate(pixels))), shape=size)
+        pixels.append(np.ravel_multi_index((low + corner).T, shape))
+    size = (space.sigma_space.size, int(counts.prod()))
+    places = (np.tile(unknowns, len(entries)), np.concatenate(pixels))
+    matrix = sparse.csr_array((np.concatenate(entries), places), shape=size)
     matrix.sum_duplicates()
-    return Matrix(matrix, domain=Space(shape, label="image"), range=space.sigma_space)
-
-
-def _half_width(domain: Domain, margin: float) -> float:
-    return 0.5 * margin * float(np.ptp(domain.points, axis=0).max())
+    return Matrix(matrix, domain=Space(tuple(shape), label="image"), range=space.sigma_space)
 
 
 def _samples(space: Discretization) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,9 +86,13 @@ def _samples(space: Discretization) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     domain = space.domain
     if space.sigma_element == "vertices":
         return np.arange(len(domain.vertices)), domain.points[domain.vertices], np.ones(len(domain.vertices))
-    points, weights = basix.make_quadrature(basix.CellType.triangle, 4)
+    # Six points a triangle, four a tetrahedron: rules of degree 4 and 2.
+    plane = domain.dimension == 2
+    points, weights = basix.make_quadrature(
+        basix.CellType.triangle if plane else basix.CellType.tetrahedron, 4 if plane else 2
+    )
     barycentric = np.column_stack([1 - points.sum(axis=1), points])
-    located = np.einsum("qv,cvx->cqx", barycentric, domain.points[domain.cells[:, :3]])
+    located = np.einsum("qv,cvx->cqx", barycentric, domain.points[domain.corners])
     count, each = located.shape[:2]
     shares = np.tile(weights / weights.sum(), count)
-    return np.repeat(np.arange(count), each), located.reshape(-1, 2), shares
+    return np.repeat(np.arange(count), each), located.reshape(-1, domain.dimension), shares

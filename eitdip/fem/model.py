@@ -11,7 +11,7 @@ from eitdip.mesh.domain import Domain
 from eitdip.operator import ForwardModel
 from eitdip.parallel import Layout, world
 
-# Below, two ranks with the whole mesh each beat two that share it; above, the factor fills the memory (docs/scaling.md).
+# Below, ranks with a whole mesh each are faster; above, the factor fills the memory (docs/scaling.md).
 _LARGE = 300_000
 
 

@@ -3,6 +3,7 @@
 from eitdip.mesh.domain import Domain
 from eitdip.mesh.files import read_domain, write_domain
 from eitdip.mesh.generate import disk
-from eitdip.mesh.tank import Tank
+from eitdip.mesh.solids import ball, cylinder
+from eitdip.mesh.tank import Ball, Cylinder, Tank
 
-__all__ = ["Domain", "Tank", "disk", "read_domain", "write_domain"]
+__all__ = ["Ball", "Cylinder", "Domain", "Tank", "ball", "cylinder", "disk", "read_domain", "write_domain"]

@@ -1,37 +1,38 @@
 """Reading and writing domains through meshio: gmsh (.msh), XDMF (.xdmf), VTK (.vtu)."""
 
-import os
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import meshio
 import numpy as np
 
+from eitdip.atomic import atomic_path
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, choose
 from eitdip.mesh.domain import Domain
 
 _FORMATS = {".msh": "gmsh22", ".xdmf": "xdmf", ".vtu": "vtu"}
 _UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
-_CELLS = {"triangle": ("line", 1), "triangle6": ("line3", 2)}
+# Cells of a domain by the width of its array, and the kind of their facets.
+_CELLS = {(2, 3): ("triangle", "line"), (2, 6): ("triangle6", "line3"), (3, 4): ("tetra", "triangle")}
 _TAG = "electrode"
 
 
 def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
-    """Write a domain, in m, with the electrode number of each boundary edge.
+    """Write a domain, in m, with the electrode number of each boundary edge or triangle.
 
     Args:
         path: File ending in .msh, .xdmf or .vtu.
         domain: What to write.
-        cell_data: Named arrays of shape (C,), for looking at; not for .msh.
+        cell_data: Named arrays of shape (C,), for looking at (in ParaView, for example); not for .msh.
 
     Raises:
-        OptionError: If the file ending is unknown.
+        OptionError: If the file ending is unknown, or an array has another shape.
+        OutputError: If the file cannot be written.
     """
     path = Path(path)
     kind = choose("mesh file ending", path.suffix, _FORMATS)
-    triangle, line = ("triangle", "line") if domain.degree == 1 else ("triangle6", "line3")
-    blocks = [(triangle, domain.cells), (line, domain.facets)]
+    cell, facet = _CELLS[domain.dimension, domain.cells.shape[1]]
+    blocks = [(cell, domain.cells), (facet, domain.facets)]
     tags = [np.zeros(len(domain.cells), dtype=np.int32), domain.facet_tags.astype(np.int32)]
     data = {_TAG: tags}
     for name, values in (cell_data or {}).items():
@@ -43,31 +44,29 @@ def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
         # gmsh's own tags; 0 is not a physical group, so groups are the electrode number + 1.
         groups = [np.full(len(domain.cells), 1, dtype=np.int32), tags[1] + 1]
         data = {"gmsh:physical": groups, "gmsh:geometrical": groups}
-    points = np.column_stack([domain.points, np.zeros(len(domain.points))])
+    points = np.pad(domain.points, ((0, 0), (0, 3 - domain.dimension)))
     mesh = meshio.Mesh(points, blocks, cell_data=data)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        scratch = Path(folder) / path.name
+    with atomic_path(path) as scratch:
         if kind == "gmsh22":
             meshio.write(scratch, mesh, file_format=kind, binary=False)
         elif kind == "xdmf":
             meshio.write(scratch, mesh, file_format=kind, data_format="XML")
         else:
             meshio.write(scratch, mesh, file_format=kind)
-        os.replace(scratch, path)
 
 
 def read_domain(path, unit: str = "m") -> Domain:
     """Read a domain that `write_domain` or gmsh wrote.
 
-    In a gmsh file of other origin, the physical groups of the boundary lines must be 1 for the
-    boundary between electrodes and l + 1 for electrode l.
+    In a gmsh file of other origin, the physical groups of the boundary lines (triangles, if the cells
+    are tetrahedra) must be 1 for the boundary between electrodes and l + 1 for electrode l.
 
     Args:
         path: File ending in .msh, .xdmf or .vtu.
         unit: Unit of the coordinates in the file: "m", "cm" or "mm".
 
     Raises:
-        FileFormatError: If the file is missing, damaged, or has no triangles or no tagged lines.
+        FileFormatError: If the file is missing, damaged, has no triangles or tetrahedra, or no tagged boundary.
         OptionError: If the ending or the unit is unknown.
         InvalidDataError: If the mesh is not a valid domain.
     """
@@ -82,30 +81,47 @@ def read_domain(path, unit: str = "m") -> Domain:
         raise FileFormatError(f"{path}: cannot be read as a mesh") from error
     except Exception as error:
         raise FileFormatError(f"{path}: cannot be read as a mesh ({type(error).__name__}: {error})") from error
-    kinds = [kind for kind in _CELLS if kind in mesh.cells_dict]
-    if len(kinds) != 1:
-        found = ", ".join(sorted(mesh.cells_dict)) or "nothing"
-        raise FileFormatError(f"{path}: got cells {found}; expected triangles of one order (triangle or triangle6)")
-    line, _ = _CELLS[kinds[0]]
+    dimension, cell, facet = _kinds(path, mesh)
     name = _TAG if _TAG in mesh.cell_data else "gmsh:physical"
-    if line not in mesh.cells_dict or name not in mesh.cell_data:
+    what = "lines" if dimension == 2 else "triangles"
+    if facet not in mesh.cells_dict or name not in mesh.cell_data:
         raise FileFormatError(
-            f"{path}: has no tagged boundary lines; make physical groups of the boundary: 1 for the gaps, "
+            f"{path}: has no tagged boundary {what}; make physical groups of the boundary: 1 for the gaps, "
             "l + 1 for electrode l"
         )
-    tags = mesh.get_cell_data(name, line).astype(int)
+    tags = mesh.get_cell_data(name, facet).astype(int)
     if name == "gmsh:physical":
         tags = tags - 1
-    cells, facets = mesh.cells_dict[kinds[0]], mesh.cells_dict[line]
+    cells, facets = mesh.cells_dict[cell], mesh.cells_dict[facet]
     used = np.unique(cells)  # construction points, such as circle centers, belong to no cell
     if not np.isin(facets, used).all():
-        raise InvalidDataError(f"{path}: a boundary line has nodes that belong to no triangle")
-    return Domain(mesh.points[used, :2] * scale, np.searchsorted(used, cells), np.searchsorted(used, facets), tags)
+        raise InvalidDataError(f"{path}: one of the boundary {what} has nodes that belong to no cell")
+    points = mesh.points[used, :dimension] * scale
+    return Domain(points, np.searchsorted(used, cells), np.searchsorted(used, facets), tags)
+
+
+def _kinds(path: Path, mesh: meshio.Mesh) -> tuple[int, str, str]:
+    """Dimension, kind of the cells and kind of the facets. Triangles beside tetrahedra are facets."""
+    found = {kind for kind, block in mesh.cells_dict.items() if len(block)}
+    solid = any(block.dim == 3 for block in mesh.cells)
+    fitting = [
+        (dimension, cell, facet)
+        for (dimension, _), (cell, facet) in _CELLS.items()
+        if cell in found and (dimension == 3) == solid
+    ]
+    others = found - {"vertex", "line", "triangle", "tetra"} if solid else set()
+    if len(fitting) != 1 or others:
+        raise FileFormatError(
+            f"{path}: got cells {', '.join(sorted(found)) or 'nothing'}; expected triangles of one order (triangle or "
+            "triangle6) or straight tetrahedra (tetra)"
+        )
+    return fitting[0]
 
 
 def _read(path: Path) -> meshio.Mesh:
     try:
-        return meshio.read(path)
+        # Only .msh is of several formats; without the name meshio tries them all, aloud.
+        return meshio.read(path, file_format="gmsh" if path.suffix == ".msh" else None)
     except KeyError:
         if path.suffix != ".xdmf":
             raise

@@ -1,53 +1,46 @@
-"""Convolutional decoder: from a small latent tensor to an image."""
-
-import math
+"""Convolutional decoder: from a small latent tensor to an image or a volume."""
 
 import torch
 from torch import nn
 
-from eitdip.errors import ShapeError
+from eitdip.networks.layers import CONVOLUTIONS, convolution_layers, divide, upsampling
 
 
 class Decoder(nn.Module):
-    """Repeated bilinear up-sampling and convolutions; the up-sampling is what favours smooth images.
+    """Repeated linear up-sampling and convolutions; the up-sampling is what favours smooth images.
 
     Args:
         latent_channels: Channels of the latent tensor z.
         channels: Channels of all hidden layers.
         levels: Number of doublings: a latent of h x w gives an image of h 2^levels x w 2^levels.
-        convolutions: 3 x 3 convolutions after each doubling.
+        convolutions: Convolutions of width 3 after each doubling.
+        dimension: 2 for images (H, W), 3 for volumes (D, H, W).
     """
 
     @torch.random.fork_rng(devices=[])  # torch's own draw of the weights, which `initialize` replaces
-    def __init__(self, latent_channels: int = 16, channels: int = 48, levels: int = 3, convolutions: int = 2):
+    def __init__(
+        self,
+        latent_channels: int = 16,
+        channels: int = 48,
+        levels: int = 3,
+        convolutions: int = 2,
+        dimension: int = 2,
+    ):
         super().__init__()
         self.latent_channels, self.levels = latent_channels, levels
         layers: list[nn.Module] = []
         width = latent_channels
         for _ in range(levels):
-            layers.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
-            for _ in range(convolutions):
-                layers += [
-                    nn.Conv2d(width, channels, 3, padding=1, padding_mode="reflect"),
-                    nn.GroupNorm(math.gcd(8, channels), channels),
-                    nn.LeakyReLU(0.2),
-                ]
-                width = channels
+            layers.append(upsampling(dimension))
+            layers += convolution_layers(width, channels, convolutions, dimension)
+            width = channels
         self.body = nn.Sequential(*layers)
-        self.output = nn.Conv2d(channels, 1, 1)
+        self.output = CONVOLUTIONS[dimension](channels, 1, 1)
 
-    def latent_shape(self, image_shape: tuple[int, int]) -> tuple[int, int, int]:
-        """Shape (channels, h, w) of the latent tensor for an image (H, W)."""
-        return (self.latent_channels, *_divide(image_shape, 2**self.levels))
+    def latent_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape (channels, h, w) of the latent tensor for an image (H, W), and so on in 3-D."""
+        return (self.latent_channels, *divide(image_shape, 2**self.levels))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Latent (B, C, h, w) to images (B, H, W)."""
+        """Latent (B, C, h, w) to images (B, H, W), or (B, C, d, h, w) to (B, D, H, W)."""
         return self.output(self.body(z))[:, 0]
-
-
-def _divide(shape: tuple[int, int], factor: int, least: int = 1) -> tuple[int, int]:
-    if any(side % factor or side < least * factor for side in shape):
-        raise ShapeError(
-            f"image shape: got {shape}, expected multiples of {factor}, at least {least * factor}, for this network"
-        )
-    return shape[0] // factor, shape[1] // factor

@@ -28,7 +28,7 @@ def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
             own = list(layer.parameters(recurse=False))
             if not own:
                 continue
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
                 bound = 1 / math.sqrt(layer.weight[0].numel())
                 for parameter in own:
                     parameter.uniform_(-bound, bound, generator=generator)

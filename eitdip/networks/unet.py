@@ -1,23 +1,9 @@
 """U-Net with group normalization."""
 
-import math
-
 import torch
 from torch import nn
 
-from eitdip.networks.decoder import _divide
-
-
-def _block(width: int, channels: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for _ in range(2):
-        layers += [
-            nn.Conv2d(width, channels, 3, padding=1, padding_mode="reflect"),
-            nn.GroupNorm(math.gcd(8, channels), channels),
-            nn.LeakyReLU(0.2),
-        ]
-        width = channels
-    return nn.Sequential(*layers)
+from eitdip.networks.layers import CONVOLUTIONS, convolution_layers, divide, upsampling
 
 
 class UNet(nn.Module):
@@ -28,29 +14,37 @@ class UNet(nn.Module):
         channels: Channels of all hidden layers.
         levels: Number of halvings; the image sides are multiples of 2^levels.
         skips: Channels of each skip connection; few, or the network copies the noise of z.
+        dimension: 2 for images (H, W), 3 for volumes (D, H, W).
     """
 
     @torch.random.fork_rng(devices=[])  # torch's own draw of the weights, which `initialize` replaces
-    def __init__(self, latent_channels: int = 8, channels: int = 32, levels: int = 3, skips: int = 4):
+    def __init__(
+        self, latent_channels: int = 8, channels: int = 32, levels: int = 3, skips: int = 4, dimension: int = 2
+    ):
         super().__init__()
+        convolution = CONVOLUTIONS[dimension]
+
+        def block(width: int) -> nn.Sequential:
+            return nn.Sequential(*convolution_layers(width, channels, 2, dimension))
+
         self.latent_channels, self.levels = latent_channels, levels
-        self.enter = _block(latent_channels, channels)
+        self.enter = block(latent_channels)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels, channels, 3, stride=2, padding=1), _block(channels, channels))
+            nn.Sequential(convolution(channels, channels, 3, stride=2, padding=1), block(channels))
             for _ in range(levels)
         )
-        self.skip = nn.ModuleList(nn.Conv2d(channels, skips, 1) for _ in range(levels))
-        self.up = nn.ModuleList(_block(channels + skips, channels) for _ in range(levels))
-        self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-        self.output = nn.Conv2d(channels, 1, 1)
+        self.skip = nn.ModuleList(convolution(channels, skips, 1) for _ in range(levels))
+        self.up = nn.ModuleList(block(channels + skips) for _ in range(levels))
+        self.upsample = upsampling(dimension)
+        self.output = convolution(channels, 1, 1)
 
-    def latent_shape(self, image_shape: tuple[int, int]) -> tuple[int, int, int]:
-        """Shape (channels, H, W) of the latent tensor for an image (H, W)."""
-        _divide(image_shape, 2**self.levels, least=2)  # reflection needs two pixels at the bottom
+    def latent_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape (channels, H, W) of the latent tensor for an image (H, W), and so on in 3-D."""
+        divide(image_shape, 2**self.levels, least=2)  # reflection needs two pixels at the bottom
         return (self.latent_channels, *image_shape)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Latent (B, C, H, W) to images (B, H, W)."""
+        """Latent (B, C, H, W) to images (B, H, W), or (B, C, D, H, W) to (B, D, H, W)."""
         x = self.enter(z)
         kept = []
         for skip, down in zip(self.skip, self.down, strict=True):

@@ -10,8 +10,9 @@ import pytest
 from eitdip.data import Measurements, hdf5, load, save
 from eitdip.errors import EitdipError, FileFormatError, InvalidDataError, OptionError, OutputError, ShapeError
 from eitdip.fem.patterns import adjacent
-from eitdip.mesh import Tank
+from eitdip.mesh import Ball, Cylinder, Domain, Tank
 from tests.shapes import ring_disk
+from tests.solids import box
 
 ARRAYS = ("sources", "moments", "values", "deviation", "mask", "reference", "contact_impedance", "truth")
 
@@ -47,10 +48,10 @@ def assert_same(a: Measurements, b: Measurements) -> None:
                 second.tobytes(),
             ), name
     assert (a.model, a.provenance) == (b.model, b.provenance)
-    if isinstance(a.geometry, Tank):
-        assert a.geometry == b.geometry
-    else:
+    if isinstance(a.geometry, Domain):
         assert a.geometry.hash == b.geometry.hash
+    else:
+        assert a.geometry == b.geometry
 
 
 def test_round_trip_of_a_tank(measurements, tmp_path):
@@ -71,6 +72,77 @@ def test_round_trip_without_electrodes(measurements, tmp_path):
     other = replace(measurements, model="dirichlet", geometry=Tank(1.0), contact_impedance=None)
     save(tmp_path / "disk.h5", other)
     assert_same(load(tmp_path / "disk.h5"), other)
+
+
+SOLIDS = {
+    "cylinder": Cylinder(0.1, 0.15, (0.04, 0.11), 3, 0.05, 0.03, first=12.5, clockwise=True),
+    "ball": Ball(0.1, (-20.0, 40.0), 3, 0.02, first=12.5, clockwise=True),
+    "mesh": box(3, 3, 2, tag=lambda m: np.where(m[:, 2] == 0, 3 * (m[:, 0] > 0.5) + np.ceil(3 * m[:, 1]), 0)),
+}
+
+
+@pytest.mark.parametrize("kind", SOLIDS)
+def test_round_trip_of_a_solid(measurements, tmp_path, kind):
+    truth = np.ones((2, 3, 4))
+    truth[0, 1, 2] = np.nan
+    solid = replace(measurements, geometry=SOLIDS[kind], truth=truth)
+    save(tmp_path / "solid.h5", solid)
+    assert_same(load(tmp_path / "solid.h5"), solid)
+    with h5py.File(tmp_path / "solid.h5") as file:
+        assert file["geometry"].attrs["kind"] == kind.encode()
+
+
+@pytest.mark.parametrize("body", [Cylinder(1.0, 2.0), Ball(1.0)])
+def test_round_trip_of_a_solid_without_electrodes(measurements, tmp_path, body):
+    patterns = {"sources": np.eye(6, 8), "moments": np.eye(6, 8), "contact_impedance": None, "truth": None}
+    bare = replace(measurements, model="dirichlet", geometry=body, **patterns)
+    save(tmp_path / "solid.h5", bare)
+    assert_same(load(tmp_path / "solid.h5"), bare)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lengths", "rings", "expected"),
+    [
+        (
+            "cylinder",
+            {"radius": 10, "height": 15.0, "width": 5, "electrode_height": 3},
+            2,
+            Cylinder(0.1, 0.15, (0.0375, 0.1125), 3, 0.05, 0.03),
+        ),
+        (
+            "cylinder",
+            {"radius": 10, "height": 15.0, "width": 5, "electrode_height": 3},
+            [4, 11],
+            Cylinder(0.1, 0.15, (0.04, 0.11), 3, 0.05, 0.03),
+        ),
+        ("ball", {"radius": 10, "electrode_radius": 2}, 2, Ball(0.1, 2, 3, 0.02)),
+        ("ball", {"radius": 10, "electrode_radius": 2}, [-20, 40], Ball(0.1, (-20, 40), 3, 0.02)),
+    ],
+)
+def test_a_user_describes_a_solid_in_cm(measurements, tmp_path, kind, lengths, rings, expected):
+    """Rings of a ball are degrees in any unit of length, and how many there are is no length."""
+    path = tmp_path / "mine.h5"
+    save(path, replace(measurements, truth=None))
+    with h5py.File(path, "r+") as file:
+        attributes = file["geometry"].attrs
+        for name in list(attributes):
+            del attributes[name]
+        attributes.update({"kind": kind, "unit": "cm", "electrodes": 3, "rings": rings, "first": 90, **lengths})
+        attributes["clockwise"] = False
+    found = load(path).geometry
+    assert type(found) is type(expected) and found.electrode_count == 6
+    for name in ("radius", "rings", "electrodes", "first", "clockwise", *lengths):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
+
+
+@pytest.mark.parametrize("rings", [0.04, "two", [[0.04, 0.11]]])
+def test_rings_of_another_type(measurements, tmp_path, rings):
+    path = tmp_path / "bad.h5"
+    save(path, replace(measurements, geometry=SOLIDS["cylinder"], truth=None))
+    with h5py.File(path, "r+") as file:
+        file["geometry"].attrs["rings"] = rings
+    with pytest.raises(FileFormatError, match=r"bad\.h5: /geometry: attribute 'rings': got .*, expected an integer or"):
+        load(path)
 
 
 def test_long_provenance(measurements, tmp_path):
@@ -227,7 +299,7 @@ def edit(file, action, name, value=None):
         (
             ("set", "geometry@kind", "cube"),
             OptionError,
-            "kind of geometry: got 'cube', expected one of: tank, mesh",
+            "kind of geometry: got 'cube', expected one of: tank, cylinder, ball, mesh",
         ),
         (("drop", "geometry@radius"), FileFormatError, "attribute 'radius': got None, expected a number"),
         (("set", "geometry@kind", "mesh"), FileFormatError, "has no array 'cells'"),
@@ -252,7 +324,7 @@ def test_a_failed_write_leaves_the_old_file(measurements, tmp_path, monkeypatch)
     def full_disk(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(hdf5, "_write_array", full_disk)
+    monkeypatch.setattr(hdf5, "write_array", full_disk)
     with pytest.raises(OutputError, match=r"cannot be written \(no space left"):
         save(path, measurements)
     assert path.read_bytes() == content

@@ -8,7 +8,8 @@ import scipy.io
 from eitdip.data import Measurements, data_root, load, noise_deviation, save
 from eitdip.errors import FileFormatError, InvalidDataError, NotPositiveError, OptionError, ShapeError
 from eitdip.fem.patterns import adjacent
-from eitdip.mesh import Tank
+from eitdip.mesh import Ball, Cylinder, Tank
+from tests.solids import box_with_electrodes
 
 
 def make(**changes) -> Measurements:
@@ -119,6 +120,42 @@ def test_an_odd_number_of_waves_has_no_meaning():
     patterns = {"sources": np.eye(3), "moments": np.eye(4, 3), "contact_impedance": None}
     with pytest.raises(ShapeError, match="sources: got 3 columns, expected a cosine and a sine per frequency"):
         make(model="dirichlet", geometry=Tank(1.0), **patterns)
+
+
+class TestSolids:
+    """Cylinders, balls and meshes of tetrahedra."""
+
+    @pytest.mark.parametrize(
+        "geometry",
+        [Cylinder(0.1, 0.1, 2, 2, 0.03, 0.03), Ball(0.1, 1, 4, 0.02), box_with_electrodes(4)],
+        ids=["cylinder", "ball", "mesh"],
+    )
+    def test_electrodes_and_truth(self, geometry):
+        assert make(geometry=geometry, truth=np.ones((2, 3, 4))).truth.shape == (2, 3, 4)
+        with pytest.raises(ShapeError, match=r"got shape \(3, 4\), expected an image \(D, H, W\) of a solid"):
+            make(geometry=geometry, truth=np.ones((3, 4)))
+        with pytest.raises(ShapeError, match="sources: got 5 columns, expected one per electrode, 4"):
+            make(geometry=geometry, sources=adjacent(5)[:3], moments=adjacent(5)[:4])
+
+    def test_electrodes_of_all_rings_count(self):
+        with pytest.raises(ShapeError, match="sources: got 4 columns, expected one per electrode, 12"):
+            make(geometry=Cylinder(0.1, 0.2, 3, 4, 0.03, 0.03))
+
+    @pytest.mark.parametrize(
+        ("count", "valid"), [(3, True), (8, True), (15, True), (1, False), (4, False), (16, False)]
+    )
+    def test_the_number_of_harmonics(self, count, valid):
+        patterns = {"sources": np.eye(3, count), "moments": np.eye(4, count), "contact_impedance": None}
+        if valid:
+            assert make(model="dirichlet", geometry=Ball(1.0), **patterns).sources.shape == (3, count)
+        else:
+            with pytest.raises(ShapeError, match=rf"got {count} columns, expected n \(n \+ 2\) for harmonics"):
+                make(model="dirichlet", geometry=Ball(1.0), **patterns)
+
+
+def test_a_plane_body_has_a_plane_truth():
+    with pytest.raises(ShapeError, match=r"got shape \(2, 3, 4\), expected an image \(H, W\) of a plane body"):
+        make(truth=np.ones((2, 3, 4)))
 
 
 def test_noise_deviation():

@@ -9,6 +9,7 @@ from eitdip.errors import OptionError
 from eitdip.fem import Discretization, pixel_map
 from eitdip.fem.matrices import pixel_centers
 from tests.shapes import ring_disk
+from tests.solids import box
 
 CENTERED = ring_disk(6, radius=0.2)
 DOMAIN = dataclasses.replace(CENTERED, points=CENTERED.points + np.array([3.0, -2.0]))
@@ -90,3 +91,34 @@ def test_a_window_smaller_than_the_domain_is_refused(margin):
 def test_an_image_of_one_row_is_refused(shape):
     with pytest.raises(OptionError, match=r"image shape: got .*expected at least 2 x 2 pixels"):
         pixel_map(Discretization(DOMAIN), shape)
+
+
+BOX = box(3, 4, 5, (1.0, 2.0, 0.5))
+SOLID = dataclasses.replace(BOX, points=BOX.points + np.array([3.0, -2.0, 1.0]))
+
+
+@pytest.mark.parametrize("element", ["cells", "vertices"])
+def test_linear_voxel_images_become_linear_conductivities(element):
+    """Along x, y and z, with the window that has the body's own extents."""
+    space = Discretization(SOLID, element)
+    shape = (24, 20, 28)
+    centers = pixel_centers(SOLID, shape, 1.15)
+    assert centers.shape == (*shape, 3)
+    matrix = pixel_map(space, shape, 1.15)
+    np.testing.assert_allclose(matrix.matrix.sum(axis=1), 1, atol=1e-14)
+    assert matrix.matrix.data.min() >= 0
+    x, y, z = np.moveaxis(centers, -1, 0)
+    expected = positions(space) @ [3.0, -2.0, 7.0] + 5
+    np.testing.assert_allclose(matrix(3 * x - 2 * y + 7 * z + 5), expected, rtol=1e-12)
+
+
+def test_slice_zero_is_the_bottom_and_row_zero_the_back():
+    centers = pixel_centers(SOLID, (5, 4, 2), margin=1.0)
+    np.testing.assert_allclose(centers[0, 0, 0], [3 + 0.25, 0 - 0.25, 1 + 0.05])
+    np.testing.assert_allclose(centers[-1, -1, -1], [4 - 0.25, -2 + 0.25, 1.5 - 0.05])
+
+
+@pytest.mark.parametrize(("domain", "shape"), [(SOLID, (8, 8)), (DOMAIN, (8, 8, 8)), (SOLID, (8, 8, 1))])
+def test_an_image_of_another_dimension_is_refused(domain, shape):
+    with pytest.raises(OptionError, match=r"image shape: got .*expected at least 2 x 2"):
+        pixel_map(Discretization(domain), shape)

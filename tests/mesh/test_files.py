@@ -1,13 +1,18 @@
 """Meshes survive their files, and bad files are refused."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from eitdip.errors import FileFormatError, InvalidDataError, OptionError
+from eitdip.errors import FileFormatError, InvalidDataError, OptionError, OutputError
 from eitdip.mesh import read_domain, write_domain
 from tests.shapes import ring_disk
+from tests.solids import box_with_electrodes
+
+MESHES = Path(__file__).parents[2] / "meshes"
 
 every_ending = pytest.mark.parametrize("ending", [".msh", ".xdmf", ".vtu"])
 
@@ -15,7 +20,7 @@ every_ending = pytest.mark.parametrize("ending", [".msh", ".xdmf", ".vtu"])
 @every_ending
 @pytest.mark.parametrize("degree", [1, 2])
 @pytest.mark.parametrize("electrodes", [0, 6])
-def test_round_trip(tmp_path, ending, degree, electrodes):
+def test_round_trip(tmp_path, capfd, ending, degree, electrodes):
     domain = ring_disk(4, electrodes, radius=0.14, degree=degree)
     path = tmp_path / f"disk{ending}"
     write_domain(path, domain)
@@ -26,6 +31,19 @@ def test_round_trip(tmp_path, ending, degree, electrodes):
     np.testing.assert_array_equal(back.facet_tags, domain.facet_tags)
     assert back.hash == domain.hash
     assert [item.name for item in tmp_path.iterdir()] == [path.name]  # nothing left beside it
+    assert capfd.readouterr() == ("", "")
+
+
+@every_ending
+def test_round_trip_of_a_solid(tmp_path, ending):
+    domain = box_with_electrodes(4)
+    path = tmp_path / f"box{ending}"
+    write_domain(path, domain)
+    back = read_domain(path)
+    for name in ("points", "cells", "facets", "facet_tags"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(domain, name))
+    assert (back.dimension, back.electrode_count, back.hash) == (3, 4, domain.hash)
+    np.testing.assert_allclose(read_domain(path, unit="cm").cell_sizes.sum(), 1e-6, rtol=1e-12)
 
 
 @every_ending
@@ -49,10 +67,27 @@ def test_cell_data_travel_along(tmp_path, ending):
     np.testing.assert_array_equal(meshio.read(path).get_cell_data("sigma", "triangle"), np.arange(24))
 
 
+@pytest.mark.parametrize("ending", [".xdmf", ".vtu"])
+def test_cell_data_of_a_solid(tmp_path, ending):
+    import meshio
+
+    domain = box_with_electrodes(4)
+    path, values = tmp_path / f"box{ending}", np.linspace(1, 2, len(domain.cells))
+    write_domain(path, domain, {"sigma": values})
+    assert read_domain(path).hash == domain.hash
+    np.testing.assert_array_equal(meshio.read(path).get_cell_data("sigma", "tetra"), values)
+
+
 def test_cell_data_of_another_shape_are_refused(tmp_path):
     with pytest.raises(OptionError, match=r"cell_data 'sigma': got shape \(23,\), expected \(24,\)"):
         write_domain(tmp_path / "disk.vtu", ring_disk(2), {"sigma": np.arange(23)})
     assert not list(tmp_path.iterdir())
+
+
+@every_ending
+def test_no_folder_to_write_to(tmp_path, ending):
+    with pytest.raises(OutputError, match=r"cannot be written .* choose an existing folder"):
+        write_domain(tmp_path / "missing" / f"disk{ending}", ring_disk(2))
 
 
 def test_an_existing_file_is_replaced(tmp_path):
@@ -115,6 +150,27 @@ def test_a_file_without_tags(tmp_path):
         read_domain(path)
 
 
+def test_tetrahedra_without_boundary_triangles(tmp_path):
+    import meshio
+
+    domain = box_with_electrodes(4)
+    meshio.write(tmp_path / "box.vtu", meshio.Mesh(domain.points, [("tetra", domain.cells)]))
+    with pytest.raises(FileFormatError, match="has no tagged boundary triangles; make physical groups"):
+        read_domain(tmp_path / "box.vtu")
+
+
+def test_solid_cells_of_other_kinds(tmp_path):
+    """Its triangles must not be taken for a plane domain, nor its tetrahedra for the whole body."""
+    import meshio
+
+    domain = box_with_electrodes(4)
+    brick = ("hexahedron", np.arange(8)[None])
+    for blocks in ([brick, ("triangle", domain.facets)], [("tetra", domain.cells), brick]):
+        meshio.write(tmp_path / "box.vtu", meshio.Mesh(domain.points, blocks))
+        with pytest.raises(FileFormatError, match=r"got cells hexahedron, t.*; expected triangles .* or straight tetr"):
+            read_domain(tmp_path / "box.vtu")
+
+
 def test_a_file_without_triangles(tmp_path):
     import meshio
 
@@ -174,8 +230,25 @@ def test_a_file_of_gmsh_itself(tmp_path, gmsh):
         gmsh.finalize()
     domain = read_domain(tmp_path / "square.msh", unit="cm")
     assert domain.electrode_count == 2
-    assert domain.areas.sum() == pytest.approx(1e-4)
+    assert domain.cell_sizes.sum() == pytest.approx(1e-4)
     for tag, x in ((1, 0.0), (2, 1e-2)):
         nodes = domain.facets[domain.facet_tags == tag]
         np.testing.assert_allclose(domain.points[nodes, 0], x, atol=1e-15)
     assert dataclasses.replace(domain).hash == domain.hash
+
+
+ROWS = re.findall(
+    r"^\| `(\w+\.msh)` \|.*\| (\d+) \| (\d+) \| (\d+) \| (\d+) \| `(\w+)` \|$", (MESHES / "README.md").read_text(), re.M
+)
+
+
+def test_every_mesh_of_the_package_is_listed():
+    assert sorted(row[0] for row in ROWS) == sorted(path.name for path in MESHES.glob("*.msh"))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_a_mesh_of_the_package_is_what_its_list_says(row):
+    name, *numbers, digest = row
+    domain = read_domain(MESHES / name)
+    counts = [len(domain.points), len(domain.cells), len(domain.facets), domain.electrode_count]
+    assert counts == list(map(int, numbers)) and domain.hash == digest

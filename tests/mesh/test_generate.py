@@ -11,7 +11,7 @@ from eitdip.mesh import Tank, disk
 
 def exact_area(domain) -> float:
     """Area with curved edges: corner triangles plus the parabolic segments of the boundary."""
-    corners = domain.areas.sum()
+    corners = domain.cell_sizes.sum()
     if domain.degree == 1:
         return corners
     start, end, middle = (domain.points[domain.facets[:, i]] for i in range(3))
@@ -39,7 +39,7 @@ def test_electrodes_are_where_they_were_ordered(gmsh, first, clockwise):
     for tag in range(1, count + 1):
         nodes = domain.facets[domain.facet_tags == tag]
         assert len(nodes) >= 2
-        half_angles = np.arcsin(domain.facet_lengths[domain.facet_tags == tag] / (2 * 0.14))
+        half_angles = np.arcsin(domain.facet_sizes[domain.facet_tags == tag] / (2 * 0.14))
         assert 2 * 0.14 * half_angles.sum() == pytest.approx(width, rel=1e-9)
 
 
@@ -57,10 +57,10 @@ def test_edge_lengths(gmsh):
     fine = disk(1.0, 0.1)
     graded = disk(1.0, 0.2, h_boundary=0.05)
     assert 3 < len(fine.cells) / len(coarse.cells) < 5
-    assert coarse.facet_lengths.max() <= 0.2
-    assert graded.facet_lengths.max() <= 0.05
-    assert graded.areas.max() > 4 * graded.areas.min()
-    assert disk(1.0, 0.2, electrodes=16, width=0.1).facet_lengths.max() <= 0.05 + 1e-9  # two facets each
+    assert coarse.facet_sizes.max() <= 0.2
+    assert graded.facet_sizes.max() <= 0.05
+    assert graded.cell_sizes.max() > 4 * graded.cell_sizes.min()
+    assert disk(1.0, 0.2, electrodes=16, width=0.1).facet_sizes.max() <= 0.05 + 1e-9  # two facets each
 
 
 def test_inclusions_are_fitted(gmsh):
@@ -71,7 +71,7 @@ def test_inclusions_are_fitted(gmsh):
         crossing = (distance.min(axis=1) < r * (1 - 1e-9)) & (distance.max(axis=1) > r * (1 + 1e-9))
         assert not crossing.any()
         inside = np.linalg.norm(domain.centroids - [x, y], axis=1) < r
-        assert domain.areas[inside].sum() == pytest.approx(np.pi * r**2, rel=0.03)
+        assert domain.cell_sizes[inside].sum() == pytest.approx(np.pi * r**2, rel=0.03)
 
 
 def test_it_is_reproducible(gmsh):

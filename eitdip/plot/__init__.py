@@ -1,0 +1,13 @@
+"""Pictures as PNG files: conductivities, classes, data fits, histories.
+
+Nothing here needs a display, touches pyplot or leaves half a file. Conductivities have a logarithmic colour
+scale; with a background, red is more conductive, blue is less, and the background itself is nearly white.
+All functions raise ShapeError for arrays that do not fit, NotPositiveError for conductivities or deviations
+that are not > 0, InvalidDataError for other bad values, OutputError if the file cannot be written.
+"""
+
+from eitdip.plot.fields import conductivity, images, labels
+from eitdip.plot.histories import curves, data_fit
+from eitdip.plot.solids import render, slices
+
+__all__ = ["conductivity", "curves", "data_fit", "images", "labels", "render", "slices"]

@@ -1,0 +1,158 @@
+"""Conductivities of solids: sections through the mesh, and a view of the objects in it."""
+
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgb
+from mpl_toolkits.mplot3d import Axes3D
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+from eitdip.errors import ShapeError
+from eitdip.plot.level_sets import level_segments, level_triangles, vertex_means
+from eitdip.plot.style import BLUE, DARK, GREY, RED, checked, colour_scale, length_unit, map_axes, picture
+
+_HEIGHTS = (0.25, 0.5, 0.75)
+_LIGHT = np.array([0.4, -0.6, 0.7])
+
+
+def slices(path, domain, sigma, *, truth=None, background=None, title="", unit="S/m") -> None:
+    """Three horizontal sections and a vertical one through the mesh itself; below them the truth, if known.
+
+    Args:
+        path: Where the PNG goes.
+        domain: A solid `eitdip.mesh.Domain`.
+        sigma: Per cell (C,), file order, in `unit`.
+        truth: Image (D, H, W) over the bounding box, NaN outside the body; slice 0 is the lowest, row 0 has
+            the largest y.
+        background: Centre of the colour scale; None for a scale without a centre.
+        title: Above the picture.
+        unit: Of all conductivities.
+    """
+    sigma = _checked_sigma(domain, sigma)
+    shown = [sigma] if truth is None else [sigma, checked("truth", truth, 3)]
+    style, draw_bar = colour_scale(shown, background, unit)
+    scale, length = length_unit(np.ptp(domain.points, axis=0).max())
+    low, extent = domain.points.min(axis=0), np.ptp(domain.points, axis=0)
+    sections = [(2, low[2] + share * extent[2]) for share in _HEIGHTS] + [(1, domain.center[1])]
+    names = [f"{'xyz'[axis]} = {np.round(scale * at, 6) + 0.0:.3g} {length}" for axis, at in sections]
+    with picture(path, (13.2, 3.6 * len(shown) + 0.3), title, "compressed") as figure:
+        grid = figure.subplots(len(shown), len(sections), squeeze=False)
+        for panels, kind in zip(grid, ("reconstruction", "truth"), strict=False):
+            for axes, (axis, at), name in zip(panels, sections, names, strict=True):
+                kept = [i for i in range(3) if i != axis]
+                if kind == "truth":
+                    _draw_voxels(axes, shown[1], domain, axis, at, scale, style)
+                    drawn = axes.images[0]
+                else:
+                    triangles, owner = level_triangles(domain.points, domain.cells, domain.points[:, axis] - at)
+                    drawn = PolyCollection(
+                        scale * triangles[:, :, kept], array=sigma[owner], edgecolors="face", **style
+                    )
+                    drawn.set_linewidth(0.2)
+                    axes.add_collection(drawn)
+                _draw_outline(axes, domain, axis, at, kept, scale)
+                limits = [(scale * low[i] - 0.04 * scale * extent.max(), None) for i in kept]
+                far = [scale * (low[i] + extent[i] + 0.04 * extent.max()) for i in kept]
+                title_here = f"{kind}, {name}" if len(shown) > 1 else name
+                map_axes(axes, length, title=title_here, xlim=(limits[0][0], far[0]), ylim=(limits[1][0], far[1]))
+                axes.set(xlabel=f"{'xyz'[kept[0]]} ({length})", ylabel=f"{'xyz'[kept[1]]} ({length})")
+        draw_bar(figure, drawn, grid)
+
+
+def render(path, domain, sigma, *, background, truth=None, title="") -> None:
+    """The objects seen from the side and above: where sigma is half of the way to its extremes, on a log scale.
+
+    Args:
+        path: Where the PNG goes.
+        domain: A solid `eitdip.mesh.Domain`.
+        sigma: Per cell (C,), file order.
+        background: Conductivity outside the objects, in the same unit.
+        truth: Image (D, H, W), as for `slices`; shown beside it with surfaces of its own.
+        title: Above the picture.
+    """
+    fields = {"reconstruction": _checked_sigma(domain, sigma)}
+    if truth is not None:
+        fields["truth"] = _at_cells(checked("truth", truth, 3), domain, background)
+    scale, length = length_unit(np.ptp(domain.points, axis=0).max())
+    with picture(path, (5.6 * len(fields), 5.4), title, None) as figure:
+        for i, (name, field) in enumerate(fields.items()):
+            box = (i / len(fields), 0, 0.95 / len(fields), 0.95)
+            axes = Axes3D(figure, box, computed_zorder=False, auto_add_to_figure=False)
+            figure.add_axes(axes)
+            _draw_body(axes, domain, scale)
+            contrast = np.log(field / background)
+            nodes = vertex_means(domain, contrast)
+            for sign, colour in ((-1, BLUE), (1, RED)):
+                peak = (sign * contrast).max()
+                if peak > np.log(1.1):  # less is no object
+                    inside = sign * nodes - 0.5 * peak
+                    surface, _ = level_triangles(domain.points, domain.cells, inside)
+                    lid = domain.points[domain.facets[(inside[domain.facets] > 0).all(axis=1)]]
+                    _draw_surface(axes, scale * np.concatenate([surface, lid]), colour)
+            axes.set(xlabel=f"x ({length})", ylabel=f"y ({length})", zlabel=f"z ({length})")
+            axes.set_title(name if len(fields) > 1 else "")
+
+
+def _checked_sigma(domain, sigma) -> np.ndarray:
+    sigma = checked("sigma", sigma)
+    if domain.dimension != 3 or sigma.shape != (len(domain.cells),):
+        raise ShapeError(
+            f"sigma: got {sigma.size} values on a domain of {domain.dimension} dimensions with {len(domain.cells)} "
+            "cells, expected one for each cell of a solid"
+        )
+    return sigma
+
+
+def _at_cells(image: np.ndarray, domain, background: float) -> np.ndarray:
+    """The voxel at each cell's centroid; the background where the image has none."""
+    counts = np.array(image.shape)
+    place = (domain.centroids - domain.points.min(axis=0)) / np.ptp(domain.points, axis=0)
+    place[:, 1] = 1 - place[:, 1]
+    z, y, x = np.clip((place[:, ::-1] * counts).astype(int), 0, counts - 1).T
+    values = image[z, y, x]
+    return np.where(np.isnan(values), background, values)
+
+
+def _draw_voxels(axes, image: np.ndarray, domain, axis: int, at: float, scale: float, style: dict) -> None:
+    low, high = domain.points.min(axis=0), domain.points.max(axis=0)
+    share = (at - low[axis]) / (high[axis] - low[axis])
+    kept = [i for i in range(3) if i != axis]
+    if axis == 2:
+        plane = image[min(int(share * image.shape[0]), image.shape[0] - 1)]
+    else:
+        plane = image[::-1, min(int((1 - share) * image.shape[1]), image.shape[1] - 1)]
+    extent = [scale * side for i in kept for side in (low[i], high[i])]
+    axes.imshow(plane, extent=extent, zorder=1, **style)
+
+
+def _draw_outline(axes, domain, axis: int, at: float, kept, scale: float) -> None:
+    """The boundary, thick where an electrode is cut."""
+    segments, facet = level_segments(domain.points, domain.facets, domain.points[:, axis] - at)
+    segments, covered = scale * segments[:, :, kept], domain.facet_tags[facet] > 0
+    axes.add_collection(LineCollection(segments, colors=DARK, linewidths=0.8, zorder=3))
+    axes.add_collection(LineCollection(segments[covered], colors=DARK, linewidths=4, zorder=4))
+
+
+def _draw_body(axes, domain, scale: float) -> None:
+    triangles, tags = scale * domain.points[domain.facets], domain.facet_tags
+    skin = Poly3DCollection(triangles[tags == 0], facecolors=GREY, alpha=0.04, linewidths=0, zorder=1)
+    plates = Poly3DCollection(triangles[tags > 0], facecolors=DARK, alpha=0.35, linewidths=0, zorder=2)
+    for part in (skin, plates):
+        axes.add_collection3d(part)
+    low, high = scale * domain.points.min(axis=0), scale * domain.points.max(axis=0)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+    axes.set_box_aspect(high - low, zoom=0.92)
+    axes.view_init(elev=28, azim=-60)
+    axes.grid(False)
+    for each in (axes.xaxis, axes.yaxis, axes.zaxis):
+        each.pane.set_alpha(0)
+        each.set_tick_params(labelsize=8)
+
+
+def _draw_surface(axes, triangles: np.ndarray, colour: str) -> None:
+    if not len(triangles):
+        return
+    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    facing = np.abs((normals / np.where(lengths > 0, lengths, 1)) @ (_LIGHT / np.linalg.norm(_LIGHT)))
+    shades = np.outer(0.45 + 0.55 * facing, to_rgb(colour))
+    axes.add_collection3d(Poly3DCollection(triangles, facecolors=shades, linewidths=0, zorder=3))

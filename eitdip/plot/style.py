@@ -1,0 +1,108 @@
+"""What all pictures share: look, colour scale, axes, and writing a file as a whole."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from eitdip.atomic import write_atomically
+from eitdip.errors import NotPositiveError, ShapeError
+
+_STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11, "axes.linewidth": 0.8,
+    "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3, "legend.frameon": False,
+    "text.usetex": False, "savefig.facecolor": "white", "image.interpolation": "nearest",
+}  # fmt: skip
+DARK, GREY, BLUE, RED = "#22262b", "#8a9099", "#3778bf", "#c8372d"
+
+
+@contextmanager
+def picture(path, size, title="", layout="constrained") -> Iterator[Figure]:
+    """A figure of a size in inches that becomes the file at the end, all at once or not at all."""
+    content = io.BytesIO()
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout=layout)
+        FigureCanvasAgg(figure)
+        if title:
+            figure.suptitle(title, fontsize=12)
+        yield figure
+        figure.savefig(content, format="png", dpi=150, bbox_inches="tight", pad_inches=0.1)
+    write_atomically(path, content.getvalue())
+
+
+def checked(name: str, values, axes: int = 1) -> np.ndarray:
+    """Conductivities as an array with that many axes; images may be NaN outside the body."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != axes or np.isnan(values).all():
+        expected = (
+            "a vector"
+            if axes == 1
+            else "an image (D, H, W)"
+            if axes == 3
+            else "an image (H, W) that is not NaN everywhere"
+        )
+        raise ShapeError(f"{name}: got shape {values.shape}, expected {expected}")
+    bad = ~((values > 0) & (values < np.inf) | ((axes > 1) & np.isnan(values)))
+    if bad.any():
+        entry = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise NotPositiveError(f"{name}: entry {entry} is {values[entry]:g}, expected > 0 and finite")
+    return values
+
+
+def colour_scale(shown: list[np.ndarray], background, unit: str):
+    """Keywords that give all arrays the same colours, and a function that draws the colour bar."""
+    values = np.concatenate([array[np.isfinite(array)] for array in shown])
+    center = np.median(values) if background is None else background
+    if not 0 < center < np.inf:
+        raise NotPositiveError(f"background: got {background}, expected > 0 and finite")
+    # At least 10 % about the centre, or noise looks like structure; at most two decades, or outliers hide it.
+    low = np.clip(values.min(), center / 100, center / 1.1)
+    high = np.clip(values.max(), center * 1.1, center * 100)
+    reach = max(high / center, center / low)
+    norm = LogNorm(low, high) if background is None else LogNorm(center / reach, center * reach)
+    extend = ("neither", "min", "max", "both")[(values.min() < low) + 2 * (values.max() > high)]
+
+    def draw_bar(figure, drawn, panels):
+        bar = figure.colorbar(drawn, ax=panels, extend=extend, pad=0.02, aspect=24)
+        bar.set_label(f"conductivity ({unit})")
+        bar.ax.set_ylim(low, high)  # only the part of the symmetric scale that occurs
+        log_axis(bar.ax.yaxis, low, high)
+
+    return {"norm": norm, "cmap": "viridis" if background is None else "RdBu_r"}, draw_bar
+
+
+def log_axis(axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis at round numbers, written out."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for mantissas in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        ticks = np.outer(powers, mantissas).ravel()
+        ticks = ticks[(ticks >= low * 0.999) & (ticks <= high * 1.001)]
+        if len(ticks) >= 4:
+            break
+    else:
+        ticks = [tick for tick in MaxNLocator(6).tick_values(low, high) if low <= tick <= high]
+    axis.set_major_locator(FixedLocator(ticks[:: 1 + len(ticks) // 9]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+
+
+def length_unit(width: float) -> tuple[int, str]:
+    """Factor and name of the unit for lengths of this size in m."""
+    return (100, "cm") if width < 1 else (1, "m")
+
+
+def map_axes(axes, length: str, **settings) -> None:
+    """Equal axes without a frame, in a unit of length or without numbers."""
+    axes.spines[:].set_visible(False)
+    axes.set(aspect="equal", **settings)
+    axes.tick_params(color=GREY, labelsize=9)
+    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        axis.set_label_text(f"{name} ({length})" if length else "")
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]) if length else NullLocator())
+    axes.label_outer(remove_inner_ticks=True)
