@@ -17,7 +17,7 @@ env:  ## create or update .venv with everything (idempotent)
 demo: env  ## reconstruct real data, write results/demo/
 	@$(RUN) demos/reconstruct_tank.py
 
-test test-slow: export OMP_NUM_THREADS = 1
+test test-slow bench: export OMP_NUM_THREADS = 1
 
 test: env  ## run the test suite
 	@$(RUN) -m pytest $(ARGS)
@@ -25,7 +25,7 @@ test: env  ## run the test suite
 test-slow: env  ## run the slow tests as well
 	@$(RUN) -m pytest -m "not bench" $(ARGS)
 
-bench: env  ## run the benchmarks, write results/bench.json
+bench: env  ## run the benchmarks, write results/bench.json and the table bench.md
 	@$(RUN) -m benchmarks $(ARGS)
 
 clean:  ## remove caches and build files (keeps .venv and results/)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eitdip.cli import use_one_thread
+from eitdip.atomic import write_atomically
 from eitdip.methods import options_for, prepare, start
 from eitdip.parallel import alone
 from eitdip.phantoms import phantom
 from eitdip.reconstruction import reconstruct
-from eitdip.reconstruction.checkpoint import write_atomically
 from eitdip.simulation import simulate_dirichlet
+from eitdip.threads import use_threads
 
 SETTINGS = {"link": "exp", "tv": 40.0, "steps": 600, "learning_rate": 5e-3, "h": 0.09, "degree": 2, "fit_drift": False}
 
@@ -28,7 +28,7 @@ def run(seeds: int, noise_seed: int = 0) -> list[dict]:
     measurements = simulate_dirichlet(objects, noise=0.01, seed=noise_seed, comm=alone())
     options = options_for("dip-tv", SETTINGS)
     problem = prepare(measurements, options, alone())
-    truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.areas
+    truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.cell_sizes
     rows = []
     for seed in range(seeds):
         parts = start(problem, options, seed)
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--noise-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results/disk.json"))
     arguments = parser.parse_args()
-    use_one_thread()
+    use_threads()
     rows = run(arguments.seeds, arguments.noise_seed)
     print(f"median relative L2 {np.median([row['relative L2'] for row in rows]):.4f}")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from eitdip.atomic import write_atomically
 from eitdip.challenges.ktc2023 import segment
-from eitdip.cli import use_one_thread
 from eitdip.data import data_root, load
 from eitdip.data.ktc2023 import truth
 from eitdip.metrics import ktc_score
-from eitdip.reconstruction.checkpoint import write_atomically
+from eitdip.threads import use_threads
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     root = data_root()
     if root is None:
         parser.error("no measured data: set EITDIP_DATA to a folder with ktc2023/")
-    use_one_thread()
+    use_threads()
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {key: json.loads(value) for key, _, value in (pair.partition("=") for pair in arguments.pairs)}
     rows = []

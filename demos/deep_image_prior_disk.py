@@ -10,18 +10,18 @@ import argparse
 
 import numpy as np
 
-from eitdip.cli import use_one_thread
 from eitdip.methods import options_for, prepare, start
 from eitdip.phantoms import phantom
 from eitdip.reconstruction import reconstruct
 from eitdip.simulation import simulate_dirichlet
+from eitdip.threads import use_threads
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=600)
     steps = parser.parse_args().steps
-    use_one_thread()
+    use_threads()
 
     objects = phantom("three")
     measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
@@ -33,7 +33,7 @@ def main() -> None:
         problem = prepare(measurements, options)
         run = start(problem, options, seed=0)
         result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)
-        truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.areas
+        truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.cell_sizes
         error = np.sqrt((areas * (result.sigma - truth) ** 2).sum() / (areas * truth**2).sum())
         print(f"{method:<12} relative L2 {error:.3f}   chi^2/N {result.chi2:.2f}")
         errors[method] = error

@@ -12,7 +12,6 @@ import argparse
 from pathlib import Path
 
 from eitdip import output, session
-from eitdip.cli import use_one_thread
 from eitdip.data import data_root, load
 from eitdip.mesh import Tank
 from eitdip.methods import options_for, prepare
@@ -20,6 +19,7 @@ from eitdip.metrics import ktc_score
 from eitdip.parallel import together, world
 from eitdip.phantoms import phantom
 from eitdip.simulation import simulate_electrodes
+from eitdip.threads import use_threads
 
 
 def reconstruct(name: str, measurements, out: Path, settings: dict):
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/demo"))
     parser.add_argument("--steps", type=int, default=500)
     arguments = parser.parse_args()
-    use_one_thread()
+    use_threads()
 
     tank = Tank(radius=0.14, electrodes=16, width=0.0275)
     simulated = simulate_electrodes(phantom("tank"), tank, noise=0.01, seed=0)

@@ -11,7 +11,6 @@ import argparse
 import numpy as np
 import torch
 
-from eitdip.cli import use_one_thread
 from eitdip.fem import CompleteElectrodeModel, pixel_map
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import disk
@@ -22,13 +21,14 @@ from eitdip.parameterization import Bounded, DeepImagePrior, Exp, FreeField, Par
 from eitdip.penalty import MeshJumps, PixelDifferences, TotalVariation
 from eitdip.phantoms import phantom
 from eitdip.reconstruction import Budget, reconstruct
+from eitdip.threads import use_threads
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=300)
     steps = parser.parse_args().steps
-    use_one_thread()
+    use_threads()
 
     # Data from a finer, curved mesh.
     electrodes = {"electrodes": 16, "width": 0.2}

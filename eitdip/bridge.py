@@ -6,9 +6,10 @@ from torch.autograd.function import once_differentiable
 
 from eitdip.errors import ShapeError
 from eitdip.operator import ForwardModel
+from eitdip.timing import Stopwatch
 
 
-def apply(model: ForwardModel, x: torch.Tensor) -> torch.Tensor:
+def apply(model: ForwardModel, x: torch.Tensor, stopwatch: Stopwatch | None = None) -> torch.Tensor:
     """The value of a forward model, differentiable in `x`.
 
     The gradient is the exact dual gradient `J.adjoint(dL/dy)`: coefficients against coefficients,
@@ -18,6 +19,8 @@ def apply(model: ForwardModel, x: torch.Tensor) -> torch.Tensor:
     Args:
         model: Any `ForwardModel`; it computes in its own precision on the CPU.
         x: Tensor of shape (*batch, *model.domain.shape), on any device.
+        stopwatch: Counts "finite elements" (value and adjoint) and "data movement" (copies between
+            devices and number types), in the backward pass too.
 
     Returns:
         Tensor of shape (*batch, *model.range.shape) on the device of `x`, in the model's precision.
@@ -28,25 +31,31 @@ def apply(model: ForwardModel, x: torch.Tensor) -> torch.Tensor:
     shape = model.domain.shape
     if tuple(x.shape[x.ndim - len(shape) :]) != shape:
         raise ShapeError(f"{model.domain.label or 'argument'}: got shape {tuple(x.shape)}, expected (*batch, {shape})")
-    return _Apply.apply(x, model)
+    return _Apply.apply(x, model, Stopwatch() if stopwatch is None else stopwatch)
 
 
 class _Apply(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, model):
-        ctx.shape, ctx.dtype, ctx.device = x.shape, x.dtype, x.device
+    def forward(ctx, x, model, stopwatch):
+        ctx.shape, ctx.dtype, ctx.device, ctx.stopwatch = x.shape, x.dtype, x.device, stopwatch
         batch = x.shape[: x.ndim - len(model.domain.shape)]
-        items = x.detach().cpu().numpy().reshape(-1, *model.domain.shape).astype(model.domain.dtype, copy=False)
-        pairs = [model.linearize(item) for item in items]
+        with stopwatch("data movement"):
+            items = x.detach().cpu().numpy().reshape(-1, *model.domain.shape).astype(model.domain.dtype, copy=False)
+        with stopwatch("finite elements"):
+            pairs = [model.linearize(item) for item in items]
         ctx.derivatives = [derivative for _, derivative in pairs]
-        values = np.stack([value for value, _ in pairs])
-        return torch.from_numpy(values.reshape(*batch, *model.range.shape)).to(x.device)
+        with stopwatch("data movement"):
+            values = np.stack([value for value, _ in pairs])
+            return torch.from_numpy(values.reshape(*batch, *model.range.shape)).to(x.device)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        weights = gradient.detach().cpu().numpy()
         count = len(ctx.derivatives)
-        weights = weights.reshape(count, *weights.shape[weights.ndim - len(ctx.derivatives[0].range.shape) :])
-        pulled = np.stack([J.adjoint(w) for J, w in zip(ctx.derivatives, weights, strict=True)])
-        return torch.from_numpy(pulled.reshape(ctx.shape)).to(ctx.device, ctx.dtype), None
+        with ctx.stopwatch("data movement"):
+            weights = gradient.detach().cpu().numpy()
+            weights = weights.reshape(count, *weights.shape[weights.ndim - len(ctx.derivatives[0].range.shape) :])
+        with ctx.stopwatch("finite elements"):
+            pulled = [J.adjoint(w) for J, w in zip(ctx.derivatives, weights, strict=True)]
+        with ctx.stopwatch("data movement"):
+            return torch.from_numpy(np.stack(pulled).reshape(ctx.shape)).to(ctx.device, ctx.dtype), None, None

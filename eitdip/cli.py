@@ -1,10 +1,11 @@
 """The command line: eitdip reconstruct | simulate | info."""
 
-import os
 import sys
 import time
 import tomllib
 import traceback
+from functools import partial
+from math import asin, cos, pi, sin
 from pathlib import Path
 
 import click
@@ -21,83 +22,120 @@ def app() -> None:
 
 
 @app.command()
-@click.argument("data", type=_PATH)
+@click.argument("data", type=_PATH, nargs=-1, required=True)
 @click.option("--method", default=None, help="Default dip-tv; 'eitdip info' lists all.")
 @click.option(
     "--out", type=_PATH, default=Path("results/reconstruct"), show_default=True, help="Folder for the results."
 )
 @click.option("--seed", type=int, default=None, help="Of network weights and latent tensor; default 0.")
+@click.option("--seeds", type=int, default=None, help="Networks to average, from --seed on; default 1.")
 @click.option("--config", type=_PATH, help="TOML file with method, seed and options; the command line wins.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="One option; may be repeated.")
 @click.option("--reference", type=_PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
-def reconstruct(data, method, out, seed, config, pairs, reference, level, resume) -> int:
-    """Reconstruct the conductivity from DATA: a KTC2023 or KIT4 .mat, or eitdip's own .h5."""
-    from eitdip import output, session
+def reconstruct(data, method, out, seed, seeds, config, pairs, reference, level, resume) -> int:
+    """Reconstruct the conductivity from DATA: a KTC2023 or KIT4 .mat, or eitdip's own .h5.
+
+    Of several files each gets its own folder in the output folder. Under mpiexec files, then seeds,
+    then right-hand sides are divided over the ranks.
+    """
+    from eitdip import batch, output
     from eitdip.data import load
-    from eitdip.methods import options_for, prepare
+    from eitdip.options import options_for
     from eitdip.parallel import together, world
+    from eitdip.threads import use_threads
 
     comm = world()
     chosen = _settings(config, pairs)
     configured = chosen.pop("method", "dip-tv")
     method = method or configured
-    if seed is not None:
-        chosen["seed"] = seed
+    chosen |= {name: value for name, value in (("seed", seed), ("seeds", seeds)) if value is not None}
     options = options_for(method, chosen)
     with together(comm):
-        measurements = load(data, reference=reference, level=level)
+        folders = batch.folders(data, out)
+        jobs = [
+            batch.Job(file.name, load(file, reference=reference, level=level), folder)
+            for file, folder in zip(data, folders, strict=True)
+        ]
         if comm.rank == 0:
-            output.check_folder(out)
-    use_one_thread()
-    problem = prepare(measurements, options, comm)
-    solution = session.solve(problem, options, comm=comm, folder=out / "checkpoint", resume=resume)
-    interrupted = solution.status == "interrupted"
-    with together(comm):
-        if comm.rank == 0 and not interrupted:
-            summary = output.write(out, problem, solution, method, options)
-            _say(_table(summary))
-            _say(f"results: {out}")
-    if interrupted:
-        if comm.rank == 0:
-            _say(f"interrupted after {solution.results[-1].iterations} steps; go on with --resume")
+            for folder in folders:
+                output.check_folder(folder)
+    use_threads(options.threads)
+    outcomes = batch.reconstruct(jobs, method, options, comm=comm, resume=resume)
+    if comm.rank == 0:
+        for outcome in outcomes:
+            _tell(outcome, len(outcomes) > 1)
+    failure = _failure(outcomes)
+    if any(outcome.interrupted for outcome in outcomes):
+        if failure is not None and comm.rank == 0:
+            click.echo(f"eitdip: error: {failure}", err=True)
         return EXIT_INTERRUPTED
+    if failure is not None:
+        raise failure
     return EXIT_DONE
+
+
+def _tell(outcome, named: bool) -> None:
+    """What became of a data set that did not fail, on standard output."""
+    name = f"{outcome.name}: " if named else ""
+    if outcome.interrupted:
+        _say(f"{name}interrupted after {outcome.steps} steps; go on with --resume")
+    elif outcome.summary is not None:
+        _say(_table(({"data": outcome.name} if named else {}) | _rows(outcome.summary)))
+        _say(f"results: {outcome.folder}")
+
+
+def _failure(outcomes) -> EitdipError | None:
+    """The failures of all data sets as one error, or None."""
+    failed = [outcome for outcome in outcomes if outcome.error]
+    if not failed:
+        return None
+    named = "; ".join(f"{outcome.name}: {outcome.error}" for outcome in failed)
+    message = f"{len(failed)} of {len(outcomes)} data sets failed: {named}" if len(outcomes) > 1 else failed[0].error
+    return (DivergenceError if any(outcome.diverged for outcome in failed) else EitdipError)(message)
 
 
 @app.command()
 @click.option("--out", type=_PATH, required=True, help="File to write, .h5.")
-@click.option("--domain", default="disk", show_default=True, help="disk (radius 1 m) or tank (radius 0.14 m).")
-@click.option("--phantom", default="three", show_default=True, help="A name, or a number that seeds a random one.")
+@click.option(
+    "--domain",
+    default="disk",
+    show_default=True,
+    help="disk (radius 1 m), tank (0.14 m), cylinder (radius and height 0.14 m) or ball (radius 1 m).",
+)
+@click.option("--phantom", default=None, help="A name, or a number that seeds a random one.")
 @click.option("--model", default="dtn", show_default=True, help="dtn (Dirichlet-to-Neumann) or cem (electrodes).")
-@click.option("--electrodes", type=int, default=16, show_default=True, help="Number of electrodes, for cem.")
+@click.option(
+    "--electrodes",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Number of electrodes, for cem; solids have two rings.",
+)
 @click.option("--noise", type=float, default=0.01, show_default=True, help="Relative noise.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 def simulate(out, domain, phantom, model, electrodes, noise, seed) -> int:
-    """Simulate measurements of a phantom on a fine curved mesh, with noise."""
-    import numpy as np
-
+    """Simulate measurements of a phantom on a fine mesh, with noise."""
     from eitdip.data import save
     from eitdip.errors import choose
-    from eitdip.mesh import Tank
     from eitdip.parallel import together, world
     from eitdip.phantoms import phantom as make_phantom
     from eitdip.simulation import simulate_dirichlet, simulate_electrodes
 
-    radius = choose("domain", domain, {"disk": 1.0, "tank": 0.14})
+    make_body = choose("domain", domain, _BODIES)
     choose("model", model, {"dtn": None, "cem": None})
     if out.suffix != ".h5":
         raise OptionError(f"out: got {out.name!r}, expected a file name ending in .h5")
     if not out.parent.is_dir():
         raise OptionError(f"out: folder {out.parent} does not exist; create it first")
-    if model == "cem":
-        tank = Tank(radius, electrodes, np.pi * radius / electrodes if electrodes else 0.0)
-        measurements = simulate_electrodes(make_phantom(phantom), tank, noise=noise, seed=seed)
-    elif radius != 1.0:
-        raise OptionError("domain: model dtn works on the unit disk; use --domain disk or --model cem")
-    else:
-        measurements = simulate_dirichlet(make_phantom(phantom), noise=noise, seed=seed)
+    if model == "dtn" and domain == "tank":
+        raise OptionError("domain: model dtn works on the unit disk and on solids; use --domain disk or --model cem")
+    body = make_body(electrodes if model == "cem" else 0)
+    phantom = ("three" if body.dimension == 2 else "two-balls") if phantom is None else phantom
+    objects = make_phantom(phantom, body.dimension)
+    simulated = simulate_electrodes if model == "cem" else simulate_dirichlet
+    measurements = simulated(objects, body, noise=noise, seed=seed)
     comm = world()
     with together(comm):
         if comm.rank == 0:
@@ -106,13 +144,49 @@ def simulate(out, domain, phantom, model, electrodes, noise, seed) -> int:
     return EXIT_DONE
 
 
+def _tank(radius: float, electrodes: int):
+    """Electrodes cover half of the wall."""
+    from eitdip.mesh import Tank
+
+    return Tank(radius, electrodes, pi * radius / electrodes if electrodes else 0.0)
+
+
+def _cylinder(electrodes: int):
+    from eitdip.mesh import Cylinder
+
+    each = _per_ring(electrodes)
+    return Cylinder(0.14, 0.14, 2, each, pi * 0.14 / each, 0.035) if each else Cylinder(0.14, 0.14)
+
+
+def _ball(electrodes: int):
+    from eitdip.mesh import Ball
+
+    each = _per_ring(electrodes)
+    # Two rings lie at 30 degrees south and north; half of the distance between neighbours is covered.
+    return Ball(1.0, 2, each, 0.5 * asin(cos(pi / 6) * sin(pi / each))) if each else Ball(1.0)
+
+
+def _per_ring(electrodes: int) -> int:
+    if electrodes % 2:
+        raise OptionError(f"electrodes: got {electrodes}, expected an even number of at least 4, for two rings")
+    return electrodes // 2
+
+
+_BODIES = {
+    "disk": partial(_tank, 1.0),
+    "tank": partial(_tank, 0.14),
+    "cylinder": _cylinder,
+    "ball": _ball,
+}
+
+
 @app.command()
 def info() -> int:
     """Versions, MPI, threads, GPU and methods: what a bug report needs."""
     import torch
 
-    from eitdip.fem.linear_solver import CholeskySolver
-    from eitdip.methods import METHODS
+    from eitdip.fem.direct import Cholesky
+    from eitdip.options import CHOICES, METHODS
     from eitdip.output import versions
     from eitdip.parallel import cores_per_rank, world
 
@@ -123,24 +197,11 @@ def info() -> int:
             _say(f"{name:<22}{version}")
         _say(f"{'MPI ranks':<22}{comm.size}")
         _say(f"{'cores per rank':<22}{cores}")
-        _say(f"{'direct solver':<22}{CholeskySolver.backend()}")
+        _say(f"{'direct solver':<22}{Cholesky.backend()}")
+        _say(f"{'linear solvers':<22}{', '.join(CHOICES['solver'])}")
         _say(f"{'GPU':<22}{torch.cuda.get_device_name() if torch.cuda.is_available() else 'none'}")
         _say(f"{'methods':<22}{', '.join(METHODS)}")
     return EXIT_DONE
-
-
-def use_one_thread() -> None:
-    """One thread per rank for torch and BLAS, unless OMP_NUM_THREADS says otherwise.
-
-    Networks of this size gain little from a second thread and lose much to it where other work runs
-    (spinning threads; twenty times slower was seen), and one thread gives the same bits on any machine.
-    """
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-        threadpool_limits(1)
 
 
 def _settings(config: Path | None, pairs: list[str]) -> dict:
@@ -163,7 +224,7 @@ def _settings(config: Path | None, pairs: list[str]) -> dict:
     return chosen
 
 
-def _table(summary: dict) -> str:
+def _rows(summary: dict) -> dict[str, str]:
     rows = {
         "status": summary["status"],
         "steps": " ".join(map(str, summary["iterations"])),
@@ -173,6 +234,10 @@ def _table(summary: dict) -> str:
     }
     for name, value in (summary["metrics"] or {}).items():
         rows[name] = "-" if value is None else f"{value:.4g}"
+    return rows
+
+
+def _table(rows: dict[str, str]) -> str:
     return "\n".join(f"{name:<18}{value}" for name, value in rows.items())
 
 

@@ -11,6 +11,7 @@ from eitdip.errors import OptionError, ShapeError
 from eitdip.misfit import LeastSquares
 from eitdip.operator import ForwardModel
 from eitdip.parameterization import Parameterization
+from eitdip.timing import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,15 @@ class Terms:
 
 
 class Objective(nn.Module, ABC):
-    """A differentiable loss over its own parameters."""
+    """A differentiable loss over its own parameters.
+
+    Args:
+        stopwatch: Counts where the time of evaluations goes.
+    """
+
+    def __init__(self, stopwatch: Stopwatch | None = None):
+        super().__init__()
+        self.stopwatch = Stopwatch() if stopwatch is None else stopwatch
 
     @abstractmethod
     def forward(self) -> Terms:
@@ -58,6 +67,7 @@ class Variational(Objective):
         parameterization: sigma.
         misfit: Distance to the data.
         penalties: Name to (weight, penalty on the parameterization's field).
+        stopwatch: Counts "network", "finite elements", "data movement" and "penalties".
 
     Raises:
         ShapeError: If the data do not have the shape of the model's range.
@@ -70,8 +80,9 @@ class Variational(Objective):
         parameterization: Parameterization,
         misfit: LeastSquares,
         penalties: dict[str, tuple[float, nn.Module]] | None = None,
+        stopwatch: Stopwatch | None = None,
     ):
-        super().__init__()
+        super().__init__(stopwatch)
         if tuple(misfit.data.shape) != model.range.shape:
             raise ShapeError(f"data: got shape {tuple(misfit.data.shape)}, expected {model.range.shape} for this model")
         penalties = penalties or {}
@@ -85,12 +96,22 @@ class Variational(Objective):
         self.penalties = nn.ModuleDict({name: penalty for name, (_, penalty) in penalties.items()})
 
     def forward(self) -> Terms:
-        field = self.parameterization.field()
-        sigma = self.parameterization.to_unknowns(field)
-        prediction = apply(self.model, sigma)
+        with self.stopwatch("network"):
+            field = self.parameterization.field()
+            sigma = self.parameterization.to_unknowns(field)
+        prediction = apply(self.model, sigma, self.stopwatch)
         chi2 = self.misfit(prediction)
-        contrast = self.parameterization.contrast(field)
         losses = {"misfit": chi2}
-        for name, penalty in self.penalties.items():
-            losses[name] = self.weights[name] * penalty(contrast)
+        with self.stopwatch("penalties"):
+            contrast = self.parameterization.contrast(field)
+            for name, penalty in self.penalties.items():
+                losses[name] = self.weights[name] * penalty(contrast)
         return Terms(losses, float(chi2.detach()), self.misfit.held_out(prediction), field.detach(), sigma.detach())
+
+    def get_extra_state(self) -> dict:
+        """The model's own state: a solver may start from what it did before."""
+        return self.model.state()
+
+    def set_extra_state(self, state: dict) -> None:
+        """Give the model the state it had; under MPI all ranks of the model must do so."""
+        self.model.restore(state)

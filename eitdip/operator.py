@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from eitdip.errors import ShapeError
+from eitdip.errors import CheckpointError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,15 @@ class ForwardModel(ABC):
         return {}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over a `state()`, so that an interrupted run goes on with the same bits."""
+        """Take over a `state()`, so that an interrupted run goes on with the same bits.
+
+        Raises:
+            CheckpointError: If this model keeps no state but is given one.
+        """
+        if state:
+            raise CheckpointError(
+                f"solver state: got {', '.join(state)}, but this model keeps none; resume with the options of the run"
+            )
 
     def __matmul__(self, inner: "ForwardModel") -> "ForwardModel":
         """Composition: `(A @ B)(x) = A(B(x))`, derivatives by the chain rule."""
@@ -171,6 +179,15 @@ class _Composition(ForwardModel):
         _must_match(inner.range, outer.domain, "range of the inner model of a composition")
         self.outer, self.inner = outer, inner
         self.domain, self.range = inner.domain, outer.range
+
+    def state(self):
+        parts = {"outer": self.outer.state(), "inner": self.inner.state()}
+        return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+
+    def restore(self, state):
+        for part, model in (("outer", self.outer), ("inner", self.inner)):
+            start = f"{part}."
+            model.restore({name.removeprefix(start): v for name, v in state.items() if name.startswith(start)})
 
     def linearize(self, x):
         y, inner = self.inner.linearize(x)

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from eitdip import __version__, metrics, plot
+from eitdip.atomic import write_atomically
 from eitdip.errors import OutputError
 from eitdip.mesh import write_domain
-from eitdip.methods import Options, Problem, settings
-from eitdip.reconstruction.checkpoint import write_atomically
+from eitdip.methods import Problem
+from eitdip.options import Options, settings
 from eitdip.session import Solution, data_hash
 
 
@@ -52,13 +53,16 @@ def summarize(problem: Problem, solution: Solution, method: str, options: Option
     calibration = problem.calibration
     return {
         "method": method,
-        "options": settings(options),
+        "options": settings(options.completed(problem.domain.dimension)),
         "seed": options.seed,
         "status": str(solution.status),
         "reason": solution.results[-1].reason,
         "iterations": [result.iterations for result in solution.results],
         "kept": [result.kept for result in solution.results],
         "seconds": {name: round(value, 3) for name, value in solution.seconds.items()},
+        "memory": list(solution.memory),
+        "parallel": solution.parallel,
+        "solver": solution.solver,
         "chi2": solution.chi2,
         "measurements": problem.measurements.count,
         "background": problem.background,
@@ -85,7 +89,7 @@ def truth_metrics(problem: Problem, sigma: np.ndarray) -> dict | None:
         return None
     true = sample_image(truth, problem.domain)
     inside = np.isfinite(true)
-    true, sigma, areas = true[inside], sigma[inside], problem.domain.areas[inside]
+    true, sigma, areas = true[inside], sigma[inside], problem.domain.cell_sizes[inside]
     flat = np.ptp(true) == 0
     background = float(np.median(true))  # the truth's own: the fitted one differs, which would count as contrast
     values = {
@@ -99,12 +103,19 @@ def truth_metrics(problem: Problem, sigma: np.ndarray) -> dict | None:
 
 
 def sample_image(image: np.ndarray, domain) -> np.ndarray:
-    """An image over the bounding square, row 0 at the top, at the cell centroids: shape (C,)."""
-    half = 0.5 * np.ptp(domain.points, axis=0).max()
-    x, y = ((domain.centroids - domain.center) / half).T
-    rows, columns = image.shape
-    row = np.clip(((1 - y) * rows / 2).astype(int), 0, rows - 1)
-    return image[row, np.clip(((x + 1) * columns / 2).astype(int), 0, columns - 1)]
+    """An image over the domain's bounding square or box at the cell centroids, shape (C,).
+
+    Args:
+        image: Shape (H, W), row 0 at the largest y, or (D, H, W), slice 0 at the smallest z.
+        domain: Plane or solid.
+    """
+    widths = np.ptp(domain.points, axis=0)
+    if domain.dimension == 2:
+        widths = np.full(2, widths.max())
+    shares = (domain.centroids - domain.center) / widths + 0.5  # 0 to 1 along x, y, z
+    shares[:, 1] = 1 - shares[:, 1]
+    place = np.clip((shares[:, ::-1] * image.shape).astype(int), 0, np.array(image.shape) - 1)
+    return image[tuple(place.T)]
 
 
 def versions() -> dict[str, str]:
@@ -153,12 +164,11 @@ def _write_arrays(out: Path, problem: Problem, solution: Solution) -> None:
 
 def _write_pictures(out: Path, problem: Problem, solution: Solution) -> None:
     measurements, last = problem.measurements, solution.results[-1]
-    plot.conductivity(
-        out / "conductivity.png",
-        problem.domain,
-        solution.sigma,
-        truth=measurements.truth,
-        background=problem.background,
-    )
+    look = {"truth": measurements.truth, "background": problem.background}
+    if problem.domain.dimension == 2:
+        plot.conductivity(out / "conductivity.png", problem.domain, solution.sigma, **look)
+    else:
+        plot.slices(out / "conductivity.png", problem.domain, solution.sigma, **look)
+        plot.render(out / "render.png", problem.domain, solution.sigma, **look)
     plot.data_fit(out / "data_fit.png", problem.data, solution.prediction, measurements.deviation, measurements.mask)
     plot.curves(out / "curves.png", last.history, last.kept)

@@ -1,42 +1,49 @@
 """Where the seconds go."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from eitdip.operator import ForwardModel, LinearOperator
 
+class Stopwatch:
+    """Wall seconds by part of the work.
 
-class Timed(ForwardModel):
-    """A forward model that counts the wall seconds spent in it and in its derivatives.
+        with stopwatch("network"):
+            ...
+
+    A part inside another one interrupts it, so nothing counts twice: the parts within an outermost
+    one add up to its time.
+
+    Args:
+        synchronize: Called at each change of part. A GPU works behind the clock's back until it is
+            waited for.
 
     Attributes:
-        seconds: So far.
+        seconds: Name of each part to its seconds so far.
     """
 
-    def __init__(self, model: ForwardModel):
-        self.model = model
-        self.domain, self.range = model.domain, model.range
-        self.seconds = 0.0
+    def __init__(self, synchronize: Callable[[], None] | None = None):
+        self.seconds: dict[str, float] = {}
+        self._synchronize = synchronize
+        self._parts: list[str] = []
+        self._since = 0.0
 
-    def linearize(self, x):
-        start = time.perf_counter()
-        value, derivative = self.model.linearize(x)
-        self.seconds += time.perf_counter() - start
-        return value, _TimedOperator(derivative, self)
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Count the block to this part."""
+        self._turn()
+        self._parts.append(part)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._parts.pop()
 
-
-class _TimedOperator(LinearOperator):
-    def __init__(self, operator: LinearOperator, clock: Timed):
-        self._operator, self._clock = operator, clock
-        self.domain, self.range = operator.domain, operator.range
-
-    def _count(self, function, argument):
-        start = time.perf_counter()
-        value = function(argument)
-        self._clock.seconds += time.perf_counter() - start
-        return value
-
-    def __call__(self, x):
-        return self._count(self._operator, x)
-
-    def adjoint(self, y):
-        return self._count(self._operator.adjoint, y)
+    def _turn(self) -> None:
+        if self._synchronize is not None:
+            self._synchronize()
+        now = time.perf_counter()
+        if self._parts:
+            part = self._parts[-1]
+            self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
+        self._since = now

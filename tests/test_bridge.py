@@ -9,6 +9,7 @@ from eitdip.errors import ShapeError
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.patterns import trigonometric_currents
 from eitdip.operator import ForwardModel, Matrix, Space
+from eitdip.timing import Stopwatch
 from tests.shapes import ring_disk
 
 
@@ -165,6 +166,18 @@ def test_an_error_of_the_model_comes_through(electrodes):
 def test_another_shape_is_refused(saturation, shape):
     with pytest.raises(ShapeError, match=r"input: got shape .*expected \(\*batch, \(4,\)\)"):
         apply(saturation, torch.ones(shape))
+
+
+def test_model_and_copies_are_timed_in_both_directions(saturation, rng):
+    stopwatch = Stopwatch()
+    x = positive(rng, 4)
+    with stopwatch("network"):
+        value = apply(saturation, x, stopwatch).sum()
+    forward = dict(stopwatch.seconds)
+    assert set(forward) == {"network", "finite elements", "data movement"}
+    with stopwatch("network"):
+        value.backward()
+    assert all(stopwatch.seconds[part] > forward[part] > 0 for part in forward)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,6 +1,7 @@
 """The command line: files, exit codes, bad input, kill and resume, ranks."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from eitdip import session
 from eitdip.cli import app, run
-from eitdip.data import save
+from eitdip.data import load, save
 from tests.conftest import ROOT
-from tests.reconstruction.small import SETTINGS, cem, dtn, same
+from tests.reconstruction.small import SETTINGS, SOLID, SOLIDS, cem, dtn, same
 
 pytestmark = pytest.mark.usefixtures("gmsh")
 
@@ -31,7 +33,7 @@ FILES = {
 }  # fmt: skip
 KEYS = {
     "method", "options", "seed", "status", "reason", "iterations", "kept", "seconds", "chi2", "measurements",
-    "background", "calibration", "metrics", "mesh", "data", "versions",
+    "background", "calibration", "metrics", "mesh", "data", "versions", "memory", "parallel", "solver",
 }  # fmt: skip
 
 
@@ -95,6 +97,11 @@ def test_reconstruct_writes_everything(model, data, tmp_path, capsys):
         [3],
     )
     assert summary["metrics"]["relative L2"] > 0
+    assert set(summary["seconds"]) == {"total", *session.PARTS}
+    assert summary["options"]["channels"] == 8 and summary["options"]["solver"] == "auto"
+    assert summary["parallel"] == {"ranks": 1, "teams": 1, "threads per rank": 1, "mesh ranks": 1}
+    assert len(summary["memory"]) == 1 and 50 < summary["memory"][0] < 50_000  # MiB
+    assert "cholesky" in summary["solver"]["solver"].lower() and summary["solver"]["factorizations"] >= 3
     arrays = np.load(out / "estimate.npz")
     assert arrays["estimate"].shape == (16, 16) and arrays["data"].shape == arrays["prediction"].shape
     mesh = meshio.read(out / "conductivity.vtu")
@@ -133,6 +140,27 @@ def test_simulate_then_reconstruct(tmp_path, capsys):
     assert eitdip("reconstruct", path, "--out", tmp_path / "out", *SMALL, "--method", "cells-tikhonov") == 0
 
 
+@pytest.mark.parametrize(("domain", "count"), [("cylinder", 144), ("ball", 144)])
+def test_simulate_a_solid_with_electrodes(domain, count, tmp_path, capsys):
+    path = tmp_path / "solid.h5"
+    assert eitdip("simulate", "--out", path, "--model", "cem", "--domain", domain, "--electrodes", 8) == 0
+    assert f"{count} measurements, phantom two-balls" in capsys.readouterr().out
+    measurements = load(path)
+    assert measurements.geometry.electrode_count == 8 and measurements.geometry.dimension == 3
+    assert measurements.truth.ndim == 3
+
+
+@pytest.mark.parametrize("kind", SOLIDS)
+def test_reconstruct_a_solid(kind, tmp_path):
+    save(tmp_path / "solid.h5", SOLIDS[kind]())
+    words = [word for name, value in SOLID.items() for word in ("--set", f"{name}={value}")]
+    assert eitdip("reconstruct", tmp_path / "solid.h5", "--out", tmp_path / "out", *words) == 0
+    assert {item.name for item in (tmp_path / "out").iterdir()} == FILES | {"render.png"}
+    summary = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert summary["metrics"]["relative L2"] > 0
+    assert np.load(tmp_path / "out" / "estimate.npz")["estimate"].ndim == 3
+
+
 def test_a_config_file_gives_way_to_the_command_line(data, tmp_path):
     config = tmp_path / "run.toml"
     config.write_text('method = "pixels-tv"\nseed = 5\nsteps = 2\nlink = "exp"\n')
@@ -146,6 +174,59 @@ def test_a_config_file_gives_way_to_the_command_line(data, tmp_path):
         2,
         "softplus",
     )
+
+
+def test_several_files_get_a_folder_each(data, tmp_path, capsys):
+    assert eitdip("reconstruct", data["dtn"], data["cem"], "--out", tmp_path, *SMALL, "--seeds", "2") == 0
+    printed = capsys.readouterr().out
+    for name in ("dtn", "cem"):
+        assert {item.name for item in (tmp_path / name).iterdir()} == FILES
+        summary = json.loads((tmp_path / name / "result.json").read_text())
+        assert summary["options"]["seeds"] == 2 and len(summary["iterations"]) == 2
+        assert f"{name}.h5" in printed and f"results: {tmp_path / name}" in printed
+    assert eitdip("reconstruct", data["cem"], "--out", tmp_path / "alone", *SMALL, "--set", "seeds=2") == 0
+    assert np.array_equal(sigma(tmp_path / "cem"), sigma(tmp_path / "alone"))
+
+
+def test_files_of_one_name_are_refused_before_any_work(data, tmp_path, capsys):
+    other = tmp_path / "elsewhere" / "cem.h5"
+    other.parent.mkdir()
+    shutil.copy(data["cem"], other)
+    line = refused(capsys, "reconstruct", data["cem"], data["dtn"], other, "--out", tmp_path / "out", *SMALL)
+    assert f"got {data['cem']} and {other}, which would both write to {tmp_path / 'out' / 'cem'}" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_files_are_read_before_any_work(data, tmp_path, capsys):
+    words = [data["cem"], tmp_path / "missing.h5", "--out", tmp_path / "out", *SMALL]
+    assert "missing.h5: no such file" in refused(capsys, "reconstruct", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def hopeless(path: Path) -> Path:
+    """Valid data whose loss is infinite from the start."""
+    save(path, dataclasses.replace(cem(), deviation=np.full(cem().values.shape, 1e-200)))
+    return path
+
+
+def test_a_data_set_that_fails_does_not_stop_the_others(data, tmp_path, capsys):
+    bad = hopeless(tmp_path / "bad.h5")
+    assert eitdip("reconstruct", bad, data["cem"], "--out", tmp_path / "out", *SMALL) == 3
+    streams = capsys.readouterr()
+    assert streams.err.startswith("eitdip: diverged: 1 of 2 data sets failed: bad.h5: the loss became inf")
+    assert streams.err.count("\n") == 1
+    assert "cem.h5" in streams.out and "bad.h5" not in streams.out
+    assert (tmp_path / "out" / "cem" / "result.json").exists()
+    assert not (tmp_path / "out" / "bad" / "result.json").exists()
+
+
+def test_threads_are_set_where_the_environment_does_not(data, tmp_path):
+    words = ["reconstruct", str(data["cem"]), "--out", str(tmp_path), *SMALL, "--set", "threads=64"]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([*EITDIP, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    used = json.loads((tmp_path / "result.json").read_text())["parallel"]["threads per rank"]
+    assert used == min(64, len(os.sched_getaffinity(0)))
 
 
 def test_info_and_help(capsys):
@@ -213,6 +294,9 @@ def test_nan_data(data, tmp_path, capsys):
         (["--set", "steps=0"], "at least 1"),
         (["--set", "background=-1.0"], "background"),
         (["--seed", "x"], "x"),
+        (["--seeds", "0"], "option seeds: got 0, expected at least 1"),
+        (["--set", "solver=magic"], "expected one of: auto, cholesky"),
+        (["--set", "mesh_ranks=-1"], "option mesh_ranks: got -1, expected >= 0"),
         (["--level", "2"], "level"),
         (["--reference", "ref.mat"], "reference"),
         (["--config", "missing.toml"], "missing.toml"),
@@ -231,7 +315,10 @@ def test_bad_words(words, message, data, tmp_path, capsys):
         (["--out", "x.mat"], "ending in .h5"),
         (["--out", "no/such/folder/x.h5"], "does not exist"),
         (["--phantom", "ghost"], "expected one of: three"),
-        (["--domain", "cube"], "expected one of: disk, tank"),
+        (["--domain", "cube"], "expected one of: disk, tank, cylinder, ball"),
+        (["--domain", "ball", "--model", "cem", "--electrodes", "7"], "expected an even number"),
+        (["--domain", "cylinder", "--model", "cem", "--electrodes", "0"], "got 0 electrodes"),
+        (["--phantom", "two-balls"], "choose a plane phantom"),
         (["--model", "point"], "expected one of: dtn, cem"),
         (["--domain", "tank"], "dtn works on the unit disk"),
         (["--model", "cem", "--electrodes", "1"], "at least 2"),

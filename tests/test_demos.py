@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("gmsh")
         pytest.param(["swap_parameterization.py"], marks=pytest.mark.slow),
         pytest.param(["reconstruct_tank.py", "--steps", "20", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["resume_and_mpi.py"], marks=pytest.mark.slow),
+        pytest.param(["tank_3d.py", "--h", "0.1", "--steps", "100", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["ensemble_over_ranks.py"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
 )

@@ -4,11 +4,16 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
+from eitdip import methods
 from eitdip.errors import InvalidDataError, OptionError
-from eitdip.methods import METHODS, Options, options_for, prepare, settings, start
+from eitdip.methods import METHODS, Options, image_shape, options_for, prepare, settings, start
+from eitdip.options import CHOICES
 from eitdip.reconstruction import reconstruct
-from tests.reconstruction.small import DATA, SETTINGS, cem, dtn
+from tests.reconstruction.small import DATA, SETTINGS, SOLID, SOLIDS, cem, cylinder, dtn
+from tests.shapes import rectangle
+from tests.solids import box
 
 pytestmark = pytest.mark.usefixtures("gmsh")
 
@@ -26,6 +31,27 @@ def test_every_method_starts_at_the_background_and_goes_down(method, kind):
     assert np.isfinite(result.sigma).all() and (result.sigma > 0).all()
     assert result.sigma.shape == (len(problem.domain.cells),)
     assert min(result.history["loss"][1:]) < result.history["loss"][0]
+
+
+@pytest.mark.parametrize("kind", SOLIDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_works_on_solids(method, kind):
+    measurements = SOLIDS[kind]()
+    options = options_for(method, SOLID)
+    problem = prepare(measurements, options)
+    assert problem.domain.dimension == 3
+    run = start(problem, options, seed=0)
+    first = run.objective.estimate().numpy()
+    assert np.allclose(first, problem.background, rtol=1e-5)
+    assert first.ndim == (1 if options.generator == "cells" else 3)
+    result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)
+    assert (result.sigma > 0).all() and result.sigma.shape == (len(problem.domain.cells),)
+    assert min(result.history["loss"][1:]) < result.history["loss"][0]
+
+
+def test_a_solid_is_not_curved():
+    with pytest.raises(OptionError, match="degree: got 2, expected 1"):
+        prepare(cylinder(), options_for("dip-tv", SOLID | {"degree": 2}))
 
 
 def test_the_background_comes_from_the_reference():
@@ -52,6 +78,9 @@ def test_the_mesh_of_the_data_is_refused():
 def test_more_ranks_than_cells_are_refused():
     class Many:
         size, rank = 10**6, 0
+
+        def allgather(self, value):
+            return [value]
 
     with pytest.raises(InvalidDataError, match="more ranks than cells: got 1000000"):
         prepare(cem(), options_for("dip-tv", SETTINGS), Many())
@@ -86,11 +115,75 @@ def test_values_get_the_type_of_their_option():
         ({"tv": float("nan")}, "option tv"),
         ({"learning_rate": 0}, "option learning_rate"),
         ({"h": float("nan")}, "option h"),
+        ({"solver": "magic"}, "unknown solver: got 'magic', expected one of: auto, cholesky"),
+        ({"device": "tpu"}, "unknown device: got 'tpu', expected one of: cpu, cuda"),
+        ({"mesh_ranks": -1}, "option mesh_ranks: got -1, expected >= 0"),
+        ({"threads": -1}, "option threads: got -1, expected >= 0"),
+        ({"size": 2.5}, "option size: got 2.5, expected int"),
+        ({"h": "fine"}, "option h: got 'fine', expected float"),
     ],
 )
 def test_senseless_options_are_refused(changes, message):
     with pytest.raises(OptionError, match=message):
         options_for("dip-tv", changes)
+
+
+def test_every_name_has_its_object():
+    tables = {
+        "generator": methods._GENERATORS,
+        "link": methods._LINKS,
+        "optimizer": methods._OPTIMIZERS,
+        "stop": methods._RULES,
+    }
+    for name, table in tables.items():
+        assert tuple(table) == CHOICES[name]
+
+
+def test_the_dimension_decides_what_the_user_does_not():
+    assert Options().completed(2) == Options(size=64, channels=48, h=0.052, learning_rate=0.01)
+    assert Options().completed(3) == Options(size=32, channels=16, h=0.1, learning_rate=0.002)
+    assert Options(generator="unet").completed(2).channels == 32
+    assert Options(generator="unet").completed(3).channels == 16
+    chosen = Options(size=16, channels=4, h=0.3, learning_rate=0.1)
+    assert chosen.completed(2) == chosen.completed(3) == chosen
+    assert Options().completed(3).completed(2) == Options().completed(3)
+
+
+@pytest.mark.parametrize(
+    ("widths", "size", "multiple", "shape"),
+    [
+        ((1.0, 1.0, 1.0), 32, 1, (32, 32, 32)),
+        ((1.0, 2.0, 0.5), 32, 4, (8, 32, 16)),
+        ((2.0, 2.0, 0.1), 32, 4, (8, 32, 32)),  # at least twice the multiple
+        ((1.0, 1.0, 0.6), 32, 4, (20, 32, 32)),
+        ((3.0, 1.0, 2.0), 30, 1, (20, 10, 30)),
+    ],
+)
+def test_voxels_are_nearly_cubic(widths, size, multiple, shape):
+    assert image_shape(box(2, 2, 2, widths), size, multiple) == shape
+
+
+def test_pixels_cover_a_square():
+    assert image_shape(rectangle(2, 2, 1.0, 0.5), 48, 8) == (48, 48)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no CUDA device")
+def test_a_missing_gpu_is_named():
+    with pytest.raises(OptionError, match="torch finds no CUDA device here; use device=cpu"):
+        options_for("dip-tv", {"device": "cuda"})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_gives_the_numbers_of_the_cpu(method):
+    results = []
+    for device in ("cpu", "cuda"):
+        options = options_for(method, SETTINGS | {"device": device})
+        run = start(prepare(cem(), options), options, seed=0)
+        assert {p.device.type for p in run.objective.parameters()} == {device}
+        results.append(reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule))
+    assert np.allclose(results[0].sigma, results[1].sigma, rtol=1e-3)
+    assert np.allclose(results[0].history["loss"], results[1].history["loss"], rtol=1e-3)
 
 
 def test_an_unknown_method_gets_the_list():

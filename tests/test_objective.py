@@ -12,6 +12,7 @@ from eitdip.fem.patterns import trigonometric_currents
 from eitdip.misfit import LeastSquares
 from eitdip.networks import Decoder
 from eitdip.objective import Objective, Variational
+from eitdip.operator import ForwardModel
 from eitdip.parameterization import DeepImagePrior, Exp, FreeField, Parameterization
 from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
 from tests.shapes import ring_disk
@@ -151,6 +152,38 @@ def test_estimate_is_the_present_field():
 def test_only_the_parameterization_is_trained():
     objective = Variational(MODEL, by_network(), misfit(), penalties(by_network()))
     assert {id(p) for p in objective.parameters()} == {id(p) for p in objective.parameterization.parameters()}
+
+
+class Remembering(ForwardModel):
+    """A model with a state of its own."""
+
+    def __init__(self):
+        self.domain, self.range = MODEL.domain, MODEL.range
+        self.past = np.zeros(2)
+
+    def linearize(self, x):
+        self.past = self.past + 1
+        return MODEL.linearize(x)
+
+    def state(self):
+        return {"past": self.past.copy()}
+
+    def restore(self, state):
+        self.past = state["past"]
+
+
+def test_the_models_state_travels_with_the_objective():
+    one, other = (Variational(Remembering(), on_cells(), misfit()) for _ in range(2))
+    one()
+    one()
+    other.load_state_dict(one.state_dict())
+    assert other.model.past.tolist() == [2, 2]
+
+
+def test_every_part_is_timed():
+    objective = Variational(MODEL, by_network(), misfit(), penalties(by_network()))
+    objective()
+    assert set(objective.stopwatch.seconds) == {"network", "finite elements", "data movement", "penalties"}
 
 
 def test_another_kind_of_objective_is_a_subclass_away():

@@ -1,14 +1,16 @@
 """Sessions: seeds, checkpoints, interruption."""
 
+import dataclasses
 import os
 import signal
 from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from eitdip import session
-from eitdip.errors import CheckpointError
+from eitdip.errors import CheckpointError, OutputError
 from eitdip.methods import options_for, prepare
 from eitdip.parallel import alone
 from eitdip.reconstruction import Status
@@ -35,7 +37,15 @@ def test_seeds_are_averaged_in_the_logarithm():
     assert np.allclose(both.sigma, np.sqrt(singles[0].sigma * singles[1].sigma))
     assert np.allclose(both.prediction, problem().model(both.sigma))
     assert both.status == Status.BUDGET
-    assert both.seconds["total"] >= both.seconds["finite elements"] >= 0
+
+
+def test_the_parts_of_the_time_add_up():
+    solution = solve(steps=4)
+    assert set(solution.seconds) == {"total", *session.PARTS}
+    assert sum(solution.seconds[part] for part in session.PARTS) == pytest.approx(solution.seconds["total"], rel=1e-12)
+    assert all(seconds > 0 for seconds in solution.seconds.values())
+    assert solution.memory == (pytest.approx(session.peak_memory(), rel=0.5),)
+    assert solution.parallel == {"ranks": 1, "teams": 1, "threads per rank": torch.get_num_threads(), "mesh ranks": 1}
 
 
 def test_the_fingerprint_names_what_changes_the_run():
@@ -75,6 +85,65 @@ def test_an_interrupted_session_goes_on_bit_identically(number, tmp_path, monkey
     for one, other in zip(done.results, whole.results, strict=True):
         assert np.array_equal(one.history["loss"], other.history["loss"])
     assert sorted(item.name for item in tmp_path.iterdir()) == ["seed-0.safetensors", "seed-1.safetensors"]
+
+
+@pytest.mark.parametrize("solver", ["last-factor", "multigrid"])
+def test_a_solver_with_a_past_resumes_bit_identically(solver, tmp_path, monkeypatch):
+    """Its values depend, in the last digits, on the conductivity that was factored last."""
+    changes = {"solver": solver, "steps": 8, "learning_rate": 0.05, "seeds": 2}
+    options = options_for("dip-tv", SETTINGS | changes)
+
+    def run(folder=None, resume=False):
+        fresh = prepare(cem(), options)  # as a new process would
+        return session.solve(fresh, options, comm=alone(), folder=folder, resume=resume, quiet=True)
+
+    whole = run()
+    with monkeypatch.context() as patch:
+        inner, calls = session._show, []
+
+        def show(bar):
+            def count(progress):
+                calls.append(1)
+                if len(calls) == 13:
+                    os.kill(os.getpid(), signal.SIGINT)
+                inner(bar)(progress)
+
+            return count
+
+        patch.setattr(session, "_show", show)
+        assert [result.iterations for result in run(tmp_path).results] == [8, 5]
+    done = run(tmp_path, resume=True)
+    assert np.array_equal(done.sigma, whole.sigma) and np.array_equal(done.prediction, whole.prediction)
+    for one, other in zip(done.results, whole.results, strict=True):
+        assert np.array_equal(one.history["loss"], other.history["loss"])
+
+
+def test_no_seed_depends_on_the_one_before():
+    """Else the numbers would depend on how seeds are divided over ranks."""
+    options = options_for("dip-tv", SETTINGS | {"solver": "last-factor", "steps": 6, "learning_rate": 0.05})
+    fresh = prepare(cem(), options)
+    both = session.solve(fresh, dataclasses.replace(options, seeds=2), comm=alone(), quiet=True)
+    second = session.solve(fresh, dataclasses.replace(options, seed=1), comm=alone(), quiet=True)
+    assert np.array_equal(both.results[1].sigma, second.results[0].sigma)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_after_the_step(tmp_path, monkeypatch):
+    steps, inner = [], session._show
+
+    def show(bar):
+        def count(progress):
+            steps.append(1)
+            if len(steps) == 2:
+                (tmp_path / "seed-0.safetensors").unlink()
+                (tmp_path / "seed-0.safetensors").mkdir()
+            inner(bar)(progress)
+
+        return count
+
+    monkeypatch.setattr(session, "_show", show)
+    with pytest.raises(OutputError, match=r"seed-0\.safetensors: cannot be written"):
+        solve(tmp_path, steps=5, checkpoint_seconds=0)
+    assert len(steps) == 2
 
 
 def test_another_run_is_not_resumed(tmp_path):

@@ -17,13 +17,16 @@ from scipy.io import savemat
 from scipy.ndimage import label, map_coordinates
 
 from eitdip import output, session
-from eitdip.cli import run, use_one_thread
+from eitdip.atomic import write_atomically
+from eitdip.cli import run
 from eitdip.data import load
-from eitdip.errors import FileFormatError
+from eitdip.errors import EitdipError, FileFormatError
 from eitdip.fem.matrices import MARGIN
 from eitdip.methods import options_for, prepare
 from eitdip.parallel import together, world
-from eitdip.reconstruction.checkpoint import write_atomically
+from eitdip.reconstruction import Status
+from eitdip.teams import divided
+from eitdip.threads import use_threads
 
 SIDE = 256
 # One setting and one pair of thresholds for all tanks and levels.
@@ -39,7 +42,7 @@ def segment(measurements, settings: dict | None = None, comm=None, quiet: bool =
     Args:
         measurements: From `eitdip.data.load`.
         settings: Options that differ from `SETTINGS`.
-        comm: MPI communicator, by default all ranks.
+        comm: MPI communicator, by default all ranks; the seeds are divided over it.
         quiet: No progress bar.
 
     Returns:
@@ -47,8 +50,12 @@ def segment(measurements, settings: dict | None = None, comm=None, quiet: bool =
     """
     comm = world() if comm is None else comm
     options = options_for("dip-tv", SETTINGS | (settings or {}))
-    problem = prepare(measurements, options, comm)
-    solution = session.solve(problem, options, comm=comm, quiet=quiet)
+    with divided(options.seeds, comm) as team:
+        with together(comm):
+            problem = prepare(measurements, options, team.comm)
+        solution = session.solve(problem, options, comm=team, quiet=quiet)
+    if solution.status == Status.INTERRUPTED:  # half a reconstruction is no answer
+        raise KeyboardInterrupt
     image = to_challenge_grid(solution.estimate / problem.background)
     return classify(image), image
 
@@ -104,6 +111,22 @@ def _inputs(folder: Path) -> list[tuple[str, Path]]:
     return sorted(found, key=lambda item: int(item[0]))
 
 
+def _write(folder: Path, name: str, measurements, comm, quiet: bool) -> EitdipError | None:
+    """Segment one tank on a team of ranks; its error must not keep other teams waiting."""
+    began = time.perf_counter()
+    try:
+        labels, _ = segment(measurements, comm=comm, quiet=quiet)
+        with together(comm):
+            if comm.rank == 0:
+                content = io.BytesIO()
+                savemat(content, {"reconstruction": labels})
+                write_atomically(folder / f"{name}.mat", content.getvalue())
+                click.echo(f"{name}.mat  {time.perf_counter() - began:.0f} s")
+    except EitdipError as error:
+        return error
+    return None
+
+
 @click.command()
 @click.argument("input_dir", type=click.Path(path_type=Path))
 @click.argument("output_dir", type=click.Path(path_type=Path))
@@ -116,16 +139,12 @@ def command(input_dir: Path, output_dir: Path, level: int) -> int:
         tanks = [(name, load(path, level=level)) for name, path in _inputs(input_dir)]
         if comm.rank == 0:
             output.check_folder(output_dir)
-    use_one_thread()
-    for name, measurements in tanks:
-        began = time.perf_counter()
-        labels, _ = segment(measurements, comm=comm, quiet=False)
-        with together(comm):
-            if comm.rank == 0:
-                content = io.BytesIO()
-                savemat(content, {"reconstruction": labels})
-                write_atomically(output_dir / f"{name}.mat", content.getvalue())
-                click.echo(f"{name}.mat  {time.perf_counter() - began:.0f} s")
+    use_threads()
+    with divided(len(tanks), comm) as team:
+        failures = team.gather({i: _write(output_dir, *tanks[i], team.comm, comm.rank > 0) for i in team.items})
+    for failure in failures.values():
+        if failure is not None:
+            raise failure
     return 0
 
 

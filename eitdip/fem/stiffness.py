@@ -59,10 +59,13 @@ class StiffnessSystem:
         diagonal = own * size + own
         keys = np.unique(np.concatenate([rows * size + columns, diagonal, fixed.row * size + fixed.col]))
         place = np.searchsorted(keys, rows * size + columns)
-        # Two thin products, W and this one, have fewer entries than their product where many cells share a node.
-        self._scatter = sparse.csr_array((sign, (place, source)), shape=(len(keys), len(space.edges)))
-        self._constant = np.zeros(len(keys))
-        np.add.at(self._constant, np.searchsorted(keys, fixed.row * size + fixed.col), fixed.data)
+        scatter = sparse.csr_array((sign, (place, source)), shape=(len(keys), len(space.edges)))
+        # On plane meshes one product; on solids, where many cells share an edge, two thin ones have fewer entries.
+        merged = (scatter @ space.weights).tocsr() if space.domain.dimension == 2 else None
+        self._products = (space.weights, scatter) if merged is None else (merged,)
+        constant = sparse.coo_array((fixed.data, (np.searchsorted(keys, fixed.row * size + fixed.col),)), (len(keys),))
+        constant.sum_duplicates()
+        self._constant = constant.coords[0], constant.data
         return keys // size, keys % size
 
     def _fixed_entries(self, constant) -> sparse.coo_array:
@@ -79,8 +82,11 @@ class StiffnessSystem:
 
     def assembled(self, sigma: np.ndarray) -> np.ndarray:
         """Values of this rank's entries of A(sigma)."""
-        values = self._scatter @ (self.space.weights @ sigma)
-        values += self._constant
+        values = sigma
+        for product in self._products:
+            values = product @ values
+        where, fixed = self._constant
+        values[where] += fixed
         return values
 
     def update(self, sigma: np.ndarray) -> None:

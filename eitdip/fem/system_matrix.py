@@ -56,10 +56,12 @@ class SystemMatrix:
         Raises:
             LinearSolverError: If one is not finite, on any rank.
         """
-        largest = np.abs(values).max(initial=0.0)
-        self.largest = float(max(self.comm.allgather(largest)))  # a NaN anywhere makes this or the next line fail
-        if not np.isfinite(self.comm.allreduce(largest)):
+        largest = max(values.max(initial=0.0), -values.min(initial=0.0))  # NaN if one is
+        if self.comm.size > 1:
+            largest = np.max(self.comm.allgather(largest))
+        if not np.isfinite(largest):
             raise LinearSolverError("matrix: got a value that is not finite; check the conductivity")
+        self.largest = float(largest)
         if self._csr is None:
             self.petsc.setValuesCOO(values, PETSc.InsertMode.INSERT_VALUES)
         else:

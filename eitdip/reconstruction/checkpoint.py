@@ -5,7 +5,6 @@ belongs) is JSON in its header.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from eitdip.atomic import write_atomically
 from eitdip.errors import CheckpointError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +84,6 @@ class Checkpoint:
                 "repeat its command line, or start without --resume"
             )
         return Checkpoint(found, iteration, state)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no reader ever sees a part of it."""
-    scratch = path.with_name(path.name + ".part")
-    with open(scratch, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
 
 
 def _pack(value, tensors: dict):

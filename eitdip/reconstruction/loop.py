@@ -44,7 +44,8 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
                 raise DivergenceError(
                     f"the loss became {float(loss.detach())} at step {iteration}: lower the learning rate"
                 )
-            loss.backward()
+            with objective.stopwatch("network"):
+                loss.backward()  # the model's adjoint in it counts to the model
             seen.append(terms)
             return loss
 
@@ -173,9 +174,18 @@ class _LoopState:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-        self.stop.load_state_dict(state["stop"])
+        self.stop.load_state_dict(_on_device(state["stop"], next(self.objective.parameters()).device))
         self.history = {name: values.tolist() for name, values in state["history"].items()}
         self.iterations, self.kept = checkpoint.iteration, state["kept"]
         self.estimate, self.sigma = state["estimate"], state["sigma"]
         if state["ended"]:
             self.ended = (Status(state["ended"][0]), state["ended"][1])
+
+
+def _on_device(value, device: torch.device):
+    """Nested dicts and lists with their tensors on a device: files are read on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _on_device(item, device) for name, item in value.items()}
+    return [_on_device(item, device) for item in value] if isinstance(value, list) else value

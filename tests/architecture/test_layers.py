@@ -14,18 +14,21 @@ PACKAGE = Path(eitdip.__file__).parent
 # Rooms from the ground up: a room may import rooms of earlier rows, and itself. With what a row may load.
 LAYERS = [
     ({"__init__", "errors"}, "plain Python"),
-    ({"operator"}, "numpy"),
+    ({"operator", "atomic"}, "plain Python or numpy"),
     (
         {"verify", "parallel", "timing", "calibration", "phantoms", "metrics", "plot"},
         "numpy, or one package each",
     ),
+    ({"teams", "interruption", "threads"}, "how ranks work together"),
     ({"mesh", "networks", "imaging"}, "meshes without torch, networks without DOLFINx"),
     ({"fem", "data", "bridge", "parameterization", "misfit", "penalty"}, "DOLFINx or torch, never both"),
     ({"objective", "simulation"}, ""),
     ({"reconstruction", "baselines", "pretraining", "uncertainty"}, ""),
+    ({"options"}, "names"),
     ({"methods"}, "names become objects"),
     ({"session"}, ""),
     ({"output"}, ""),
+    ({"batch"}, ""),
     ({"cli"}, "knows everything"),
     ({"challenges", "__main__"}, ""),
 ]
@@ -35,8 +38,8 @@ LEVEL = {room: level for level, (rooms, _) in enumerate(LAYERS) for room in room
 OWNERS = {
     "torch": {
         "networks", "imaging", "bridge", "parameterization", "misfit", "penalty", "objective",
-        "reconstruction", "baselines", "pretraining", "uncertainty", "methods", "session", "output",
-        "cli", "challenges",
+        "reconstruction", "baselines", "pretraining", "uncertainty", "options", "methods", "session", "output",
+        "threads", "cli", "challenges",
     },
     "dolfinx": {"fem"},
     "dolfinx_solver": {"fem"},

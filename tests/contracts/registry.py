@@ -102,6 +102,11 @@ def solid_electrodes(sigma: str = "cells", solver: str = "auto") -> CompleteElec
     )
 
 
+def last_factor_of_voxels() -> ForwardModel:
+    model = solid_electrodes(solver="last-factor")
+    return model @ pixel_map(model.discretization, (4, 3, 5))
+
+
 MODELS = [
     ModelCase(
         f"{make.__name__}-{'straight' if degree == 1 else 'curved'}-{sigma}",
@@ -114,7 +119,7 @@ MODELS = [
     ModelCase(make.__name__, make)
     for make in (
         dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels,
-        solid_dirichlet, solid_neumann, solid_electrodes,
+        solid_dirichlet, solid_neumann, solid_electrodes, last_factor_of_voxels,
     )
 ] + [
     ModelCase("solid-electrodes-vertices", lambda: solid_electrodes("vertices")),

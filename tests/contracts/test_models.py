@@ -75,6 +75,17 @@ def test_input_is_not_changed_nor_remembered(case: ModelCase, rng):
     np.testing.assert_array_equal(derivative.adjoint(np.ones(model.range.shape)), pulled)
 
 
+@every_model
+def test_a_restored_state_goes_on_with_the_same_bits(case: ModelCase, rng):
+    """Some solvers lean on what they did before; a checkpoint keeps that."""
+    one, other = case.make(), case.make()
+    x = case.point(one, rng)
+    for factor in (1.0, 1.01, 1.02):
+        one(factor * x)
+    other.restore(one.state())
+    np.testing.assert_array_equal(one(1.03 * x), other(1.03 * x))
+
+
 @every_kind
 def test_reciprocity(make, rng):
     """Exchanging sources and measurements transposes the data."""

@@ -61,7 +61,7 @@ def solver_on_one_rank(comm):
     """A factorization that fails on the last rank only."""
     model = MODELS["electrodes"](comm)
     if comm.rank == comm.size - 1:
-        model.system._constant[:] = np.nan
+        model.system._constant[1][:] = np.nan
     model.linearize(np.ones(model.domain.shape))
 
 
@@ -69,14 +69,14 @@ def solver_on_a_shared_mesh(comm, solver: str):
     """A matrix whose part on the last rank is not a number."""
     model = MODELS["solid-electrodes"](comm, mesh_ranks=comm.size, solver=solver)
     if comm.rank == comm.size - 1:
-        model.system._constant[:] = np.nan
+        model.system._constant[1][:] = np.nan
     model.linearize(np.ones(model.domain.shape))
 
 
 def indefinite_on_a_shared_mesh(comm, solver: str):
     """A matrix that is not positive definite; MUMPS tells all ranks."""
     model = MODELS["solid-electrodes"](comm, mesh_ranks=comm.size, solver=solver)
-    model.system._constant -= 100.0
+    model.system._constant[1][:] -= 100.0
     model.linearize(np.ones(model.domain.shape))
 
 

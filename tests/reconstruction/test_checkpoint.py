@@ -87,8 +87,8 @@ def test_of_other_origin(path):
 HEADERS = {
     "no JSON": "{",
     "no table": "[1]",
-    "nothing in it": json.dumps({"version": 1}),
-    "state of no kind": json.dumps({"version": 1, "run": "r", "iteration": 1, "state": {"tensor": "9"}}),
+    "nothing in it": json.dumps({"version": 2}),
+    "state of no kind": json.dumps({"version": 2, "run": "r", "iteration": 1, "state": {"tensor": "9"}}),
 }
 
 
@@ -102,7 +102,7 @@ def test_a_broken_header_is_damage(path, header):
 def test_other_version(path):
     header = {"version": 99, "run": "run", "iteration": 1, "state": {"dict": []}}
     path.write_bytes(save({"0": torch.zeros(3)}, metadata={"eitdip": json.dumps(header)}))
-    with pytest.raises(CheckpointError, match="got checkpoint version 99, expected 1"):
+    with pytest.raises(CheckpointError, match="got checkpoint version 99, expected 2"):
         Checkpoint.load(path)
 
 

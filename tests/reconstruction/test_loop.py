@@ -18,6 +18,7 @@ from eitdip.reconstruction import (
     iterate,
     reconstruct,
 )
+from eitdip.reconstruction.loop import _on_device
 from tests.reconstruction.quadratic import Quadratic
 
 
@@ -147,3 +148,10 @@ def test_divergence_at_the_first_step_has_no_result():
     with pytest.raises(DivergenceError, match="nan at step 0") as caught:
         reconstruct(objective, torch.optim.Adam(objective.parameters()), Budget(3))
     assert caught.value.result is None
+
+
+def test_a_saved_state_goes_to_the_device_of_the_run():
+    state = {"_best": 1.5, "_recent": [torch.zeros(2), None], "inner": {"_sum": torch.ones(1), "word": "x"}}
+    moved = _on_device(state, torch.device("meta"))
+    assert moved["_recent"][0].device.type == moved["inner"]["_sum"].device.type == "meta"
+    assert (moved["_best"], moved["_recent"][1], moved["inner"]["word"]) == (1.5, None, "x")

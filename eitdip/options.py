@@ -1,0 +1,171 @@
+"""All settings of a reconstruction, their defaults, and the named methods."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import get_args
+
+from eitdip.errors import OptionError, choose
+from eitdip.fem.linear_solver import SOLVERS
+
+
+@dataclass(frozen=True)
+class Options:
+    """All settings of a reconstruction.
+
+    Where None stands, the dimension of the body decides (see `completed`).
+
+    Args:
+        generator: "decoder", "unet", "pixels" or "cells".
+        size: Pixels per side of the image, voxels along the largest extent of a solid; 64, for solids 32.
+        channels: Width of the network; 48 for the decoder and 32 for the U-Net, for solids 16.
+        seed: Of weights, latent tensor and held-out choice.
+        seeds: Networks whose log conductivities are averaged (seed, seed + 1, ...).
+        link: "bounded", "exp" or "softplus".
+        low: Lowest conductivity over the background, for "bounded".
+        high: Highest conductivity over the background, for "bounded".
+        tv: Weight of total variation of log conductivity.
+        tikhonov: Weight of squared differences of log conductivity.
+        steps: Largest number of optimizer steps.
+        learning_rate: Of Adam, falling to 5 % by a cosine; of L-BFGS, its step. For networks 0.01, on
+            solids 0.002: with more, a small misfit is lost and not found again.
+        optimizer: "adam" or "lbfgs".
+        stop: "budget", "discrepancy", "held-out" or "variance".
+        held_out: Share of measurements set aside; > 0 for "held-out".
+        background: Conductivity of the homogeneous body, S/m; None fits it to the reference.
+        calibrate: Fit current gains and voltage offsets to the reference.
+        h: Edge length of the mesh over the radius, where the data bring no mesh; 0.052, for solids 0.1.
+        degree: Of geometry and potentials, 1 or 2; 1 for solids.
+        fit_drift: Let the background differ from that of the reference by a common factor.
+        checkpoint_seconds: Time between checkpoints.
+        solver: Of the linear systems: "auto" or a name of `eitdip.fem.linear_solver.SOLVERS`.
+        mesh_ranks: Ranks that share one mesh; 0 chooses.
+        threads: Threads of each rank, at most the cores it has; 0 for all of these.
+        device: "cpu" or "cuda": where network and penalties run. Finite elements run on the CPU.
+    """
+
+    generator: str = "decoder"
+    size: int | None = None
+    channels: int | None = None
+    seed: int = 0
+    seeds: int = 1
+    link: str = "bounded"
+    low: float = 0.014
+    high: float = 40.0
+    tv: float = 0.5
+    tikhonov: float = 0.0
+    steps: int = 500
+    learning_rate: float | None = None
+    optimizer: str = "adam"
+    stop: str = "budget"
+    held_out: float = 0.0
+    background: float | None = None
+    calibrate: bool = True
+    h: float | None = None
+    degree: int = 1
+    fit_drift: bool = True
+    checkpoint_seconds: float = 20.0
+    solver: str = "auto"
+    mesh_ranks: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+    def completed(self, dimension: int) -> "Options":
+        """The same with everything set that the dimension (2 or 3) decides."""
+        defaults = _BY_DIMENSION[dimension]
+        defaults = defaults | {"channels": defaults["channels"].get(self.generator, 1)}
+        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
+
+_BY_DIMENSION = {
+    2: {"size": 64, "h": 0.052, "learning_rate": 0.01, "channels": {"decoder": 48, "unet": 32}},
+    # A solid has more cells and voxels at half the resolution than a disk at the full one.
+    3: {"size": 32, "h": 0.1, "learning_rate": 0.002, "channels": {"decoder": 16, "unet": 16}},
+}
+
+CHOICES = {
+    "generator": ("decoder", "unet", "pixels", "cells"),
+    "link": ("bounded", "exp", "softplus"),
+    "optimizer": ("adam", "lbfgs"),
+    "stop": ("budget", "discrepancy", "held-out", "variance"),
+    "solver": ("auto", *SOLVERS),
+    "device": ("cpu", "cuda"),
+}
+
+METHODS = {
+    "dip-tv": {},
+    "dip": {"tv": 0.0, "stop": "held-out", "held_out": 0.05},
+    "unet-tv": {"generator": "unet"},
+    "pixels-tv": {"generator": "pixels", "learning_rate": 0.05},
+    "cells-tv": {"generator": "cells", "learning_rate": 0.05},
+    "cells-tikhonov": {
+        "generator": "cells",
+        "optimizer": "lbfgs",
+        "learning_rate": 1.0,
+        "tv": 0.0,
+        "tikhonov": 0.1,
+        "steps": 60,
+    },
+}
+
+
+def options_for(method: str, settings: dict | None = None) -> Options:
+    """The options of a method with some settings changed.
+
+    Raises:
+        OptionError: If the method or a setting is unknown, or a value has the wrong type.
+    """
+    options = Options(**choose("method", method, METHODS))
+    kinds = {f.name: f.type for f in fields(Options)}
+    changes = {}
+    for name, value in (settings or {}).items():
+        kind = choose("option", name, kinds)
+        changes[name] = _converted(name, value, kind)
+    return _checked(replace(options, **changes))
+
+
+def settings(options: Options) -> dict:
+    """The options as plain JSON values."""
+    return asdict(options)
+
+
+def _converted(name: str, value, kind):
+    kinds = get_args(kind) or (kind,)
+    allowed = (*kinds, int) if float in kinds else kinds
+    if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, allowed):
+        expected = getattr(kind, "__name__", str(kind)) if len(kinds) == 1 else str(kind)
+        raise OptionError(f"option {name}: got {value!r}, expected {expected}")
+    return float(value) if float in kinds and isinstance(value, int) else value
+
+
+def _checked(options: Options) -> Options:
+    def refuse(name: str, expected: str):
+        raise OptionError(f"option {name}: got {getattr(options, name)}, expected {expected}")
+
+    for name in ("size", "channels", "seeds", "steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            refuse(name, "at least 1")
+    for name in ("tv", "tikhonov", "checkpoint_seconds", "mesh_ranks", "threads"):
+        if not 0 <= getattr(options, name) < float("inf"):
+            refuse(name, ">= 0")
+    for name in ("learning_rate", "h"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            refuse(name, "> 0")
+    if not 0 <= options.held_out < 1:
+        refuse("held_out", "0 <= share < 1")
+    if options.stop == "held-out" and options.held_out == 0:
+        refuse("held_out", "> 0 for the stopping rule 'held-out'")
+    for name, names in CHOICES.items():
+        choose(name, getattr(options, name), dict.fromkeys(names))
+    if options.device == "cuda":
+        _need_cuda()
+    return options
+
+
+def _need_cuda() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise OptionError(
+            "option device: got 'cuda', but torch finds no CUDA device here; use device=cpu, or a torch built for CUDA"
+        )
