@@ -38,7 +38,9 @@ class PixelDifferences(nn.Module):
         parts = []
         for axis, side in enumerate(sides):
             padding = [0, 0] * (x.ndim - 1 - axis) + [0, 1]
-            parts.append(nn.functional.pad(x.diff(dim=axis), padding) * (longest / (64 * side)))
+            pairs = x.shape[axis] - 1
+            step = x.narrow(axis, 1, pairs) - x.narrow(axis, 0, pairs)
+            parts.append(nn.functional.pad(step, padding) * (longest / (64 * side)))
         return torch.stack(parts), torch.full((), 1 / x.numel(), dtype=x.dtype, device=x.device)
 
 

@@ -123,6 +123,53 @@ def test_the_truth_is_shown_where_it_is(body, sigma, tmp_path):
     assert colours(both).shape[0] > 400
 
 
+@pytest.mark.parametrize("near", [0.2, 5.0])
+def test_the_nearer_object_hides_the_farther(body, near, tmp_path):
+    """A small ball on the line of sight to a larger one; whatever its colour, it is seen whole."""
+    up, around = np.radians(28), np.radians(-60)
+    sight = np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
+    small = np.linalg.norm(body.centroids - 0.5 - 0.28 * sight, axis=1) < 0.16
+    large = np.linalg.norm(body.centroids - 0.5 + 0.28 * sight, axis=1) < 0.22
+    share = share_of_blue if near < 1 else share_of_red
+    alone, both, far = (tmp_path / f"{name}.png" for name in ("alone", "both", "far"))
+    plot.render(alone, body, np.where(small, near, 1.0), background=1.0)
+    plot.render(both, body, np.where(small, near, np.where(large, 1 / near, 1.0)), background=1.0)
+    assert share(alone) > 0.005
+    assert share(both) == pytest.approx(share(alone), rel=0.1)
+    plot.render(far, body, np.where(large, near, np.where(small, 1 / near, 1.0)), background=1.0)
+    plot.render(alone, body, np.where(large, near, 1.0), background=1.0)
+    assert 0 < share(far) < 0.9 * share(alone)
+
+
+def test_sections_of_mesh_and_truth_are_the_same_way_round(body, tmp_path):
+    """One object off the middle along x, y and z: in each section both rows have it in the same place."""
+    center, radius = np.array([0.35, 0.35, 0.68]), 0.27
+    axes = [(np.arange(n) + 0.5) / n for n in (40, 44, 48)]
+    z, y, x = np.meshgrid(axes[0], 1 - axes[1], axes[2], indexing="ij")
+    truth = np.where(np.linalg.norm(np.stack([x, y, z], axis=-1) - center, axis=-1) < radius, 5.0, 1.0)
+    sigma = np.where(np.linalg.norm(body.centroids - center, axis=1) < radius, 5.0, 1.0)
+    path = tmp_path / "slices.png"
+    plot.slices(path, body, sigma, truth=truth, background=1.0)
+    picture = colours(path)
+    picture = picture[:, : int(0.92 * picture.shape[1])]  # without the colour bar
+    red = picture[..., 0] - picture[..., 2] > 0.25
+    tops, lows = np.array_split(red, 2)
+    for panel in range(1, 4):  # the lowest section misses the object
+        columns = slice(panel * red.shape[1] // 4, (panel + 1) * red.shape[1] // 4)
+        (row, column), (true_row, true_column) = (np.argwhere(half[:, columns]).mean(axis=0) for half in (tops, lows))
+        assert column == pytest.approx(true_column, abs=0.02 * red.shape[1] / 4)
+        assert row == pytest.approx(true_row, abs=0.06 * len(tops))
+        assert column < 0.5 * red.shape[1] / 4
+    assert (row < 0.5 * len(tops)) and (true_row < 0.5 * len(lows)), "z goes up in the vertical section"
+
+
+@pytest.mark.parametrize("background", [None, 0.0, -1.0, np.nan, np.inf])
+def test_a_background_that_is_not_positive_is_refused(body, sigma, background, tmp_path):
+    with pytest.raises(NotPositiveError, match="background: got"):
+        plot.render(tmp_path / "a.png", body, sigma, background=background)
+    assert not list(tmp_path.iterdir())
+
+
 def test_errors(body, sigma, tmp_path):
     path = tmp_path / "a.png"
     with pytest.raises(ShapeError, match="expected one for each cell of a solid"):
@@ -134,4 +181,8 @@ def test_errors(body, sigma, tmp_path):
         plot.slices(path, body, -sigma / sigma[0])
     with pytest.raises(ShapeError, match=r"truth: got shape \(4, 4\)"):
         plot.slices(path, body, sigma, truth=np.ones((4, 4)))
+    with pytest.raises(ShapeError, match=r"got shape \(2, 2, 2\), expected an image \(D, H, W\) that is not NaN"):
+        plot.slices(path, body, sigma, truth=np.full((2, 2, 2), np.nan))
+    with pytest.raises(ShapeError, match=r"panel 'a': got shape \(2, 2, 2\), expected an image \(H, W\)"):
+        plot.images(path, {"a": np.ones((2, 2, 2))})
     assert not list(tmp_path.iterdir())

@@ -118,13 +118,16 @@ class Cholesky:
         """
         if values.shape[1] == 0:
             return np.zeros((self.matrix.local, 0))
-        if self.matrix.comm.size == 1 and self.backend() == "mumps":
-            solution = self._mat_solve(_sparse_columns(support, values, self.matrix), values.shape[1])
-        else:
-            solution = self.apply(dense_columns(support, values, self.matrix))
+        solution = self.apply_to_few_rows(support, values)
         self.solves += values.shape[1]
         check_residual(self.matrix, support, values, solution, _ERROR_LIMIT)
         return solution
+
+    def apply_to_few_rows(self, support: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As `solve`, unchecked: MUMPS skips what is zero, a third to a half of the work."""
+        if self.matrix.comm.size == 1 and self.backend() == "mumps":
+            return self._mat_solve(_sparse_columns(support, values, self.matrix), values.shape[1])
+        return self.apply(dense_columns(support, values, self.matrix))
 
     def _mat_solve(self, right: PETSc.Mat, columns: int) -> np.ndarray:
         if self._ksp is None:

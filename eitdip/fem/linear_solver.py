@@ -17,6 +17,7 @@ class LinearSolver(Protocol):
     """Solves A x = b for many right-hand sides and many matrices A of one pattern."""
 
     name: str
+    factorizations: int
 
     def update(self, values: np.ndarray) -> None:
         """Take the values of a new matrix."""

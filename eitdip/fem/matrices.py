@@ -13,6 +13,8 @@ from eitdip.operator import Matrix, Space
 
 # Image windows reach a little beyond the domain, so that no sample falls on the border pixels' rim.
 MARGIN = 1.05
+# Samples at a time while a map is built: the memory for them stays far below that of a large map itself.
+_CHUNK = 2**17
 
 
 def window(domain: Domain, margin: float = MARGIN) -> np.ndarray:
@@ -61,38 +63,44 @@ def pixel_map(space: Discretization, shape: tuple[int, ...], margin: float = MAR
     if len(shape) != domain.dimension or min(shape) < 2:
         expected = " x ".join("2" * domain.dimension)
         raise OptionError(f"image shape: got {shape}, expected at least {expected} pixels")
-    unknowns, points, shares = _samples(space)
+    barycentric, shares = _rule(space)
+    nodes = domain.vertices[:, None] if space.sigma_element == "vertices" else domain.corners
+    # All at once, as the rounding of einsum depends on the number of cells; the rest goes in even pieces.
+    points = np.einsum("qv,cvx->cqx", barycentric, domain.points[nodes])
     scaled = (points - domain.center) / window(domain, margin)  # -1..1
-    scaled[:, 1] *= -1  # rows go down
-    counts = np.array(shape)
-    place = (scaled[:, ::-1] + 1) * counts / 2 - 0.5  # in pixels, by image axis
-    np.clip(place, 0, counts - 1, out=place)
-    low = np.minimum(place.astype(np.int64), counts - 2)
+    count = -(-len(scaled) * len(shares) // _CHUNK)
+    pieces = [_sampling(piece, shares, tuple(shape)) for piece in np.array_split(scaled, count)]
+    matrix = sparse.vstack(pieces, format="csr")
+    return Matrix(matrix, domain=Space(tuple(shape), label="image"), range=space.sigma_space)
+
+
+def _sampling(scaled: np.ndarray, shares: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_array:
+    """Rows of the map for samples (n, Q, d) at coordinates from -1 to 1, with the shares (Q,) in each row."""
+    count, each = scaled.shape[:2]
+    sizes = np.array(shape)
+    scaled = scaled.reshape(-1, len(shape)) * np.array([1, -1, 1])[: len(shape)]  # rows go down
+    place = (scaled[:, ::-1] + 1) * sizes / 2 - 0.5  # in pixels, by image axis
+    np.clip(place, 0, sizes - 1, out=place)
+    low = np.minimum(place.astype(np.int64), sizes - 2)
     high_share = place - low
     entries, pixels = [], []
     for corner in product((0, 1), repeat=len(shape)):
         weight = np.where(corner, high_share, 1 - high_share).prod(axis=1)
-        entries.append(weight * shares)
+        entries.append(weight * np.tile(shares, count))
         pixels.append(np.ravel_multi_index((low + corner).T, shape))
-    size = (space.sigma_space.size, int(counts.prod()))
-    places = (np.tile(unknowns, len(entries)), np.concatenate(pixels))
-    matrix = sparse.csr_array((np.concatenate(entries), places), shape=size)
+    places = (np.tile(np.repeat(np.arange(count), each), len(entries)), np.concatenate(pixels))
+    matrix = sparse.csr_array((np.concatenate(entries), places), shape=(count, int(sizes.prod())))
     matrix.sum_duplicates()
-    return Matrix(matrix, domain=Space(tuple(shape), label="image"), range=space.sigma_space)
+    return matrix
 
 
-def _samples(space: Discretization) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sample points: unknown of each, coordinates, and share in that unknown's mean."""
-    domain = space.domain
+def _rule(space: Discretization) -> tuple[np.ndarray, np.ndarray]:
+    """Where an unknown is sampled: barycentric coordinates (Q, V) in its V nodes, and the shares (Q,) in its mean."""
     if space.sigma_element == "vertices":
-        return np.arange(len(domain.vertices)), domain.points[domain.vertices], np.ones(len(domain.vertices))
+        return np.ones((1, 1)), np.ones(1)
     # Six points a triangle, four a tetrahedron: rules of degree 4 and 2.
-    plane = domain.dimension == 2
+    plane = space.domain.dimension == 2
     points, weights = basix.make_quadrature(
         basix.CellType.triangle if plane else basix.CellType.tetrahedron, 4 if plane else 2
     )
-    barycentric = np.column_stack([1 - points.sum(axis=1), points])
-    located = np.einsum("qv,cvx->cqx", barycentric, domain.points[domain.corners])
-    count, each = located.shape[:2]
-    shares = np.tile(weights / weights.sum(), count)
-    return np.repeat(np.arange(count), each), located.reshape(-1, domain.dimension), shares
+    return np.column_stack([1 - points.sum(axis=1), points]), weights / weights.sum()

@@ -147,7 +147,7 @@ class Discretization:
         shape = (len(keys), self.sigma_space.size)
         matrix = sparse.csr_array((conductance.ravel(), (rows.ravel(), columns.ravel())), shape=shape)
         matrix.sum_duplicates()
-        return np.stack([keys // self.size, keys % self.size], axis=1), matrix
+        return np.stack(np.divmod(keys, self.size)).T, matrix  # columns contiguous, for fast gathering
 
     def differences(self, fields: np.ndarray) -> np.ndarray:
         """Nodal fields (n, K) to their differences over edges (E, K)."""

@@ -91,7 +91,7 @@ class StiffnessSystem:
 
     def update(self, sigma: np.ndarray) -> None:
         """Assemble A(sigma) and prepare its solver; an error on one rank is raised on all."""
-        before = self._factorizations()
+        before = self.solver.factorizations
         with together(self.layout.everyone):
             self.solver.update(self.assembled(sigma))
         self._sigma = sigma
@@ -107,27 +107,28 @@ class StiffnessSystem:
         Returns:
             Potentials at this rank's nodes, shape (n, K), zero where a node is not free.
         """
-        count, before = values.shape[1], self._factorizations()
+        count, before = values.shape[1], self.solver.factorizations
         with together(self.layout.everyone):
             part = self.solver.solve(self.row[support], values[:, share_of(count, self.layout.patterns)])
         self._note_factor(before)
         self._agree(before)
         part = gather_columns(part, count, self.layout.patterns)
-        owned = np.zeros((len(self._kept), count))
-        owned[self._kept] = part  # also brings the columns into rows, as the edge sums want them
+        # Rows contiguous, as the edge sums want them.
+        if self._kept.all():
+            owned = np.ascontiguousarray(part)
+        else:
+            owned = np.zeros((len(self._kept), count))
+            owned[self._kept] = part
         return self.space.with_neighbours(owned)
 
-    def _factorizations(self) -> int:
-        return self.solver.report()["factorizations"]
-
     def _note_factor(self, before: int) -> None:
-        if self._factorizations() > before:
+        if self.solver.factorizations > before:
             self._factored = self._sigma.copy()
 
     def _agree(self, before: int) -> None:
         """Groups that solve for other columns need other numbers of iterations, but renew factors together."""
         if self.layout.patterns.size > 1 and self.solver.name == "last-factor":
-            restless = self.solver.tired or self._factorizations() > before
+            restless = self.solver.tired or self.solver.factorizations > before
             self.solver.tired = any(self.layout.patterns.allgather(restless))
 
     def state(self) -> dict[str, np.ndarray]:

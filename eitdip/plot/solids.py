@@ -3,12 +3,24 @@
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from eitdip.errors import ShapeError
 from eitdip.plot.level_sets import level_segments, level_triangles, vertex_means
-from eitdip.plot.style import BLUE, DARK, GREY, RED, checked, colour_scale, length_unit, map_axes, picture
+from eitdip.plot.style import (
+    BLUE,
+    DARK,
+    GREY,
+    RED,
+    checked,
+    checked_background,
+    colour_scale,
+    length_unit,
+    map_axes,
+    picture,
+)
 
 _HEIGHTS = (0.25, 0.5, 0.75)
 _LIGHT = np.array([0.4, -0.6, 0.7])
@@ -33,28 +45,25 @@ def slices(path, domain, sigma, *, truth=None, background=None, title="", unit="
     scale, length = length_unit(np.ptp(domain.points, axis=0).max())
     low, extent = domain.points.min(axis=0), np.ptp(domain.points, axis=0)
     sections = [(2, low[2] + share * extent[2]) for share in _HEIGHTS] + [(1, domain.center[1])]
-    names = [f"{'xyz'[axis]} = {np.round(scale * at, 6) + 0.0:.3g} {length}" for axis, at in sections]
-    with picture(path, (13.2, 3.6 * len(shown) + 0.3), title, "compressed") as figure:
+    # All panels are as wide as the body, so rows as high as they need give them one scale; towers are shrunk.
+    height = 2.5 * min(max(extent[1:]) / extent[0], 3) + 0.75
+    with picture(path, (13.2, height * len(shown) + 0.3), title) as figure:
         grid = figure.subplots(len(shown), len(sections), squeeze=False)
         for panels, kind in zip(grid, ("reconstruction", "truth"), strict=False):
-            for axes, (axis, at), name in zip(panels, sections, names, strict=True):
+            for axes, (axis, at) in zip(panels, sections, strict=True):
                 kept = [i for i in range(3) if i != axis]
                 if kind == "truth":
-                    _draw_voxels(axes, shown[1], domain, axis, at, scale, style)
-                    drawn = axes.images[0]
+                    drawn = _draw_voxels(axes, shown[1], domain, axis, at, scale, style)
                 else:
-                    triangles, owner = level_triangles(domain.points, domain.cells, domain.points[:, axis] - at)
-                    drawn = PolyCollection(
-                        scale * triangles[:, :, kept], array=sigma[owner], edgecolors="face", **style
-                    )
-                    drawn.set_linewidth(0.2)
-                    axes.add_collection(drawn)
+                    drawn = _draw_section(axes, sigma, domain, axis, at, scale, style)
                 _draw_outline(axes, domain, axis, at, kept, scale)
-                limits = [(scale * low[i] - 0.04 * scale * extent.max(), None) for i in kept]
-                far = [scale * (low[i] + extent[i] + 0.04 * extent.max()) for i in kept]
-                title_here = f"{kind}, {name}" if len(shown) > 1 else name
-                map_axes(axes, length, title=title_here, xlim=(limits[0][0], far[0]), ylim=(limits[1][0], far[1]))
-                axes.set(xlabel=f"{'xyz'[kept[0]]} ({length})", ylabel=f"{'xyz'[kept[1]]} ({length})")
+                name = f"{'xyz'[axis]} = {np.round(scale * at, 6) + 0.0:.3g} {length}"
+                margin = 0.04 * extent.max()
+                xlim, ylim = (scale * (low[i] + np.array([-margin, extent[i] + margin])) for i in kept)
+                map_axes(axes, length, title=f"{kind}, {name}" if len(shown) > 1 else name, xlim=xlim, ylim=ylim)
+                if axis == 1:  # its neighbours have no z
+                    axes.tick_params(left=True, labelleft=True)
+                    axes.set_ylabel(f"z ({length})")
         draw_bar(figure, drawn, grid)
 
 
@@ -69,7 +78,7 @@ def render(path, domain, sigma, *, background, truth=None, title="") -> None:
         truth: Image (D, H, W), as for `slices`; shown beside it with surfaces of its own.
         title: Above the picture.
     """
-    fields = {"reconstruction": _checked_sigma(domain, sigma)}
+    fields, background = {"reconstruction": _checked_sigma(domain, sigma)}, checked_background(background)
     if truth is not None:
         fields["truth"] = _at_cells(checked("truth", truth, 3), domain, background)
     scale, length = length_unit(np.ptp(domain.points, axis=0).max())
@@ -78,16 +87,11 @@ def render(path, domain, sigma, *, background, truth=None, title="") -> None:
             box = (i / len(fields), 0, 0.95 / len(fields), 0.95)
             axes = Axes3D(figure, box, computed_zorder=False, auto_add_to_figure=False)
             figure.add_axes(axes)
-            _draw_body(axes, domain, scale)
-            contrast = np.log(field / background)
-            nodes = vertex_means(domain, contrast)
-            for sign, colour in ((-1, BLUE), (1, RED)):
-                peak = (sign * contrast).max()
-                if peak > np.log(1.1):  # less is no object
-                    inside = sign * nodes - 0.5 * peak
-                    surface, _ = level_triangles(domain.points, domain.cells, inside)
-                    lid = domain.points[domain.facets[(inside[domain.facets] > 0).all(axis=1)]]
-                    _draw_surface(axes, scale * np.concatenate([surface, lid]), colour)
+            _set_view(axes, domain, scale)
+            # One collection, for only within one are the triangles drawn from far to near.
+            parts = [*_body(domain), *_objects(domain, np.log(field / background))]
+            triangles, colours = (np.concatenate(part) for part in zip(*parts, strict=True))
+            axes.add_collection3d(Poly3DCollection(scale * triangles, facecolors=colours, linewidths=0))
             axes.set(xlabel=f"x ({length})", ylabel=f"y ({length})", zlabel=f"z ({length})")
             axes.set_title(name if len(fields) > 1 else "")
 
@@ -112,7 +116,14 @@ def _at_cells(image: np.ndarray, domain, background: float) -> np.ndarray:
     return np.where(np.isnan(values), background, values)
 
 
-def _draw_voxels(axes, image: np.ndarray, domain, axis: int, at: float, scale: float, style: dict) -> None:
+def _draw_section(axes, sigma: np.ndarray, domain, axis: int, at: float, scale: float, style: dict):
+    triangles, owner = level_triangles(domain.points, domain.cells, domain.points[:, axis] - at)
+    kept = [i for i in range(3) if i != axis]
+    look = {"edgecolors": "face", "linewidths": 0.2}  # or the background shines through between the triangles
+    return axes.add_collection(PolyCollection(scale * triangles[:, :, kept], array=sigma[owner], **look, **style))
+
+
+def _draw_voxels(axes, image: np.ndarray, domain, axis: int, at: float, scale: float, style: dict):
     low, high = domain.points.min(axis=0), domain.points.max(axis=0)
     share = (at - low[axis]) / (high[axis] - low[axis])
     kept = [i for i in range(3) if i != axis]
@@ -121,7 +132,7 @@ def _draw_voxels(axes, image: np.ndarray, domain, axis: int, at: float, scale: f
     else:
         plane = image[::-1, min(int((1 - share) * image.shape[1]), image.shape[1] - 1)]
     extent = [scale * side for i in kept for side in (low[i], high[i])]
-    axes.imshow(plane, extent=extent, zorder=1, **style)
+    return axes.imshow(plane, extent=extent, zorder=1, **style)
 
 
 def _draw_outline(axes, domain, axis: int, at: float, kept, scale: float) -> None:
@@ -132,27 +143,42 @@ def _draw_outline(axes, domain, axis: int, at: float, kept, scale: float) -> Non
     axes.add_collection(LineCollection(segments[covered], colors=DARK, linewidths=4, zorder=4))
 
 
-def _draw_body(axes, domain, scale: float) -> None:
-    triangles, tags = scale * domain.points[domain.facets], domain.facet_tags
-    skin = Poly3DCollection(triangles[tags == 0], facecolors=GREY, alpha=0.04, linewidths=0, zorder=1)
-    plates = Poly3DCollection(triangles[tags > 0], facecolors=DARK, alpha=0.35, linewidths=0, zorder=2)
-    for part in (skin, plates):
-        axes.add_collection3d(part)
+def _set_view(axes, domain, scale: float) -> None:
     low, high = scale * domain.points.min(axis=0), scale * domain.points.max(axis=0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
     axes.set_box_aspect(high - low, zoom=0.92)
     axes.view_init(elev=28, azim=-60)
     axes.grid(False)
-    for each in (axes.xaxis, axes.yaxis, axes.zaxis):
+    for each, share in zip((axes.xaxis, axes.yaxis, axes.zaxis), (high - low) / (high - low).max(), strict=True):
         each.pane.set_alpha(0)
         each.set_tick_params(labelsize=8)
+        each.set_major_locator(MaxNLocator(max(2, round(5 * share)), steps=[1, 2, 5, 10]))
+    axes.zaxis.labelpad = 4 + 10 * share  # along a long axis the numbers stand further out
 
 
-def _draw_surface(axes, triangles: np.ndarray, colour: str) -> None:
-    if not len(triangles):
-        return
+def _body(domain) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Triangles (T, 3, 3) and colours (T, 4) of the translucent boundary."""
+    covered = domain.facet_tags[:, None] > 0
+    return [(domain.points[domain.facets], np.where(covered, (*to_rgb(DARK), 0.35), (*to_rgb(GREY), 0.04)))]
+
+
+def _objects(domain, contrast: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Likewise of the surfaces of what resists and of what conducts."""
+    nodes, parts = vertex_means(domain, contrast), []
+    for sign, colour in ((-1, BLUE), (1, RED)):
+        peak = (sign * contrast).max()
+        if peak > np.log(1.1):  # less is no object
+            inside = sign * nodes - 0.5 * peak
+            surface, _ = level_triangles(domain.points, domain.cells, inside)
+            lid = domain.points[domain.facets[(inside[domain.facets] > 0).all(axis=1)]]
+            triangles = np.concatenate([surface, lid])
+            parts.append((triangles, _shades(triangles, colour)))
+    return parts
+
+
+def _shades(triangles: np.ndarray, colour: str) -> np.ndarray:
+    """Opaque colours (T, 4): darker the more a triangle turns from the light."""
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     facing = np.abs((normals / np.where(lengths > 0, lengths, 1)) @ (_LIGHT / np.linalg.norm(_LIGHT)))
-    shades = np.outer(0.45 + 0.55 * facing, to_rgb(colour))
-    axes.add_collection3d(Poly3DCollection(triangles, facecolors=shades, linewidths=0, zorder=3))
+    return np.column_stack([np.outer(0.45 + 0.55 * facing, to_rgb(colour)), np.ones(len(triangles))])

@@ -40,13 +40,8 @@ def checked(name: str, values, axes: int = 1) -> np.ndarray:
     """Conductivities as an array with that many axes; images may be NaN outside the body."""
     values = np.asarray(values, dtype=float)
     if values.ndim != axes or np.isnan(values).all():
-        expected = (
-            "a vector"
-            if axes == 1
-            else "an image (D, H, W)"
-            if axes == 3
-            else "an image (H, W) that is not NaN everywhere"
-        )
+        kind = ("a vector", "an image (H, W)", "an image (D, H, W)")[axes - 1]
+        expected = kind if axes == 1 else f"{kind} that is not NaN everywhere"
         raise ShapeError(f"{name}: got shape {values.shape}, expected {expected}")
     bad = ~((values > 0) & (values < np.inf) | ((axes > 1) & np.isnan(values)))
     if bad.any():
@@ -55,12 +50,17 @@ def checked(name: str, values, axes: int = 1) -> np.ndarray:
     return values
 
 
+def checked_background(background) -> float:
+    """A background conductivity, which must be a positive number."""
+    if background is None or not 0 < background < np.inf:
+        raise NotPositiveError(f"background: got {background}, expected > 0 and finite")
+    return float(background)
+
+
 def colour_scale(shown: list[np.ndarray], background, unit: str):
     """Keywords that give all arrays the same colours, and a function that draws the colour bar."""
     values = np.concatenate([array[np.isfinite(array)] for array in shown])
-    center = np.median(values) if background is None else background
-    if not 0 < center < np.inf:
-        raise NotPositiveError(f"background: got {background}, expected > 0 and finite")
+    center = np.median(values) if background is None else checked_background(background)
     # At least 10 % about the centre, or noise looks like structure; at most two decades, or outliers hide it.
     low = np.clip(values.min(), center / 100, center / 1.1)
     high = np.clip(values.max(), center * 1.1, center * 100)

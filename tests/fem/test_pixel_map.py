@@ -1,12 +1,13 @@
 """From images to conductivities."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from eitdip.errors import OptionError
-from eitdip.fem import Discretization, pixel_map
+from eitdip.fem import Discretization, matrices, pixel_map
 from eitdip.fem.matrices import pixel_centers
 from tests.shapes import ring_disk
 from tests.solids import box
@@ -116,6 +117,31 @@ def test_slice_zero_is_the_bottom_and_row_zero_the_back():
     centers = pixel_centers(SOLID, (5, 4, 2), margin=1.0)
     np.testing.assert_allclose(centers[0, 0, 0], [3 + 0.25, 0 - 0.25, 1 + 0.05])
     np.testing.assert_allclose(centers[-1, -1, -1], [4 - 0.25, -2 + 0.25, 1.5 - 0.05])
+
+
+@pytest.mark.parametrize("element", ["cells", "vertices"])
+@pytest.mark.parametrize(("domain", "shape"), [(DOMAIN, (9, 8)), (SOLID, (6, 5, 7))], ids=["plane", "solid"])
+def test_building_in_pieces_changes_nothing(domain, shape, element, monkeypatch):
+    """Not a bit, and the pieces are in order, whatever their number."""
+    space = Discretization(domain, element)
+    whole = pixel_map(space, shape).matrix
+    for size in (30, 100):
+        monkeypatch.setattr(matrices, "_CHUNK", size)
+        pieces = pixel_map(space, shape).matrix
+        assert (whole.shape, whole.nnz) == (pieces.shape, pieces.nnz)
+        np.testing.assert_array_equal(whole.toarray(), pieces.toarray())
+
+
+def test_memory_while_building_is_of_the_size_of_the_map(monkeypatch):
+    """The samples of all cells, four in each with eight voxels each, never exist at once."""
+    space = Discretization(box(12, 12, 12))
+    monkeypatch.setattr(matrices, "_CHUNK", 2**11)
+    pixel_map(space, (4, 4, 4))  # whatever is made once
+    tracemalloc.start()
+    matrix = pixel_map(space, (16, 16, 16)).matrix
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * (matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes)
 
 
 @pytest.mark.parametrize(("domain", "shape"), [(SOLID, (8, 8)), (DOMAIN, (8, 8, 8)), (SOLID, (8, 8, 1))])
