@@ -5,7 +5,7 @@ noise are simulated on one mesh, and the conductivity is reconstructed on anothe
 nodes. A decoder with 3-D convolutions draws the voxels; the linear systems are solved by conjugate
 gradients that lean on an earlier factor, since the conductivity changes little from step to step.
 
-    python demos/tank_3d.py [--out results/tank_3d] [--steps 150] [--h 0.036]
+    python demos/tank_3d.py [--out results/tank_3d] [--steps 300] [--h 0.0355]
 """
 
 import argparse
@@ -23,15 +23,15 @@ from eitdip.threads import use_threads
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/tank_3d"))
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--h", type=float, default=0.036, help="edge length over the radius")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--h", type=float, default=0.0355, help="edge length over the radius")
     arguments = parser.parse_args()
     use_threads()
 
     comm = world()
     tank = Cylinder(radius=0.14, height=0.14, rings=2, electrodes=16, width=0.024, electrode_height=0.03)
     data = simulate_electrodes(phantom("two-balls"), tank, noise=0.003, seed=0, h=0.95 * arguments.h, comm=comm)
-    options = options_for("dip-tv", {"h": arguments.h, "steps": arguments.steps})
+    options = options_for("dip-tv", {"h": arguments.h, "steps": arguments.steps, "tv": 2.0})
     with together(comm):
         if comm.rank == 0:
             output.check_folder(arguments.out)

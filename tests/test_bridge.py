@@ -189,3 +189,22 @@ def test_gpu_tensors_come_back_to_the_gpu(saturation, rng):
     apply(saturation, host).square().sum().backward()
     assert y.device == x.device == x.grad.device
     np.testing.assert_allclose(x.grad.cpu(), host.grad, rtol=1e-12)
+
+
+def test_a_step_factors_once_and_backward_not_at_all(electrodes, rng):
+    """Counted by PETSc: one numeric factorization forward; nothing symbolic after the first conductivity."""
+    from eitdip.fem.direct import PETSc
+
+    PETSc.Log.begin()
+    events = [PETSc.Log.Event(name) for name in ("MatCholFctrSym", "MatCholFctrNum", "MatMatSolve")]
+
+    def counts() -> np.ndarray:
+        return np.array([event.getPerfInfo()["count"] for event in events])
+
+    electrodes(np.ones(electrodes.domain.shape))
+    before = counts()
+    voltages = apply(electrodes, positive(rng, *electrodes.domain.shape))
+    middle = counts()
+    voltages.square().sum().backward()
+    np.testing.assert_array_equal(middle - before, [0, 1, 1])
+    np.testing.assert_array_equal(counts(), middle)
