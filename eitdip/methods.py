@@ -5,9 +5,11 @@ and stopping rules. Everything here can be done by hand in a few lines; the demo
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import nn
 
 from eitdip import fem
@@ -17,14 +19,25 @@ from eitdip.errors import InvalidDataError, OptionError
 from eitdip.fem.harmonics import spherical_harmonics
 from eitdip.mesh import Domain
 from eitdip.misfit import LeastSquares
-from eitdip.networks import Decoder, UNet
+from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.objective import Variational
-from eitdip.operator import ForwardModel
+from eitdip.operator import ForwardModel, Matrix
 from eitdip.options import METHODS, Options, options_for, settings
-from eitdip.parallel import together, world
-from eitdip.parameterization import Bounded, DeepImagePrior, Exp, FreeField, Link, Parameterization, Softplus
+from eitdip.parallel import from_root, together, world
+from eitdip.parameterization import (
+    Bounded,
+    CoordinateField,
+    DeepImagePrior,
+    Exp,
+    FreeField,
+    LevelSets,
+    Link,
+    Parameterization,
+    Softplus,
+    TwoLayer,
+)
 from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
-from eitdip.reconstruction import Budget, Discrepancy, FirstOf, HeldOut, StoppingRule, WindowedVariance
+from eitdip.reconstruction import Budget, Discrepancy, FirstOf, GaussNewton, HeldOut, StoppingRule, WindowedVariance
 from eitdip.simulation import refuse_inverse_crime
 from eitdip.timing import Stopwatch
 
@@ -136,7 +149,7 @@ def start(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | 
     held = _held_out(problem.measurements.mask, options)
     misfit = LeastSquares(problem.data, problem.measurements.deviation, problem.measurements.mask, held)
     objective = Variational(problem.model, parameterization, misfit, penalties, stopwatch).to(device_of(options))
-    optimizer, schedule = _OPTIMIZERS[options.optimizer](objective.parameters(), options)
+    optimizer, schedule = _OPTIMIZERS[options.optimizer](objective, options)
     return Run(objective, optimizer, schedule, _RULES[options.stop](options))
 
 
@@ -225,15 +238,28 @@ def _on_image(make, problem: Problem, options: Options, multiple: int):
     return make(shape), fem.pixel_map(problem.space, shape), _differences(problem.domain, shape)
 
 
-def _decoder(problem: Problem, options: Options, seed: int):
+def _decoder(kind, problem: Problem, options: Options, seed: int):
     levels = max(1, round(np.log2(options.size / 8)))
-    network = Decoder(channels=options.channels, levels=levels, dimension=problem.domain.dimension)
+    network = kind(channels=options.channels, levels=levels, dimension=problem.domain.dimension)
     return _on_image(lambda shape: DeepImagePrior(network, shape, seed), problem, options, 2**levels)
 
 
-def _unet(problem: Problem, options: Options, seed: int):
-    network = UNet(channels=options.channels, dimension=problem.domain.dimension)
+def _hourglass(kind, problem: Problem, options: Options, seed: int):
+    network = kind(channels=options.channels, dimension=problem.domain.dimension)
     return _on_image(lambda shape: DeepImagePrior(network, shape, seed), problem, options, 2**network.levels)
+
+
+def _two_layer(problem: Problem, options: Options, seed: int):
+    return _on_image(lambda shape: TwoLayer(shape, options.channels, seed=seed), problem, options, 1)
+
+
+def _coordinates(kind: str, problem: Problem, options: Options, seed: int):
+    network = CoordinateNetwork(kind, options.channels, dimension=problem.domain.dimension)
+    return _on_image(lambda shape: CoordinateField(network, shape, seed), problem, options, 1)
+
+
+def _level_set(problem: Problem, options: Options, seed: int):
+    return _on_image(lambda shape: LevelSets(shape, options.channels), problem, options, 1)
 
 
 def _pixels(problem: Problem, options: Options, seed: int):
@@ -244,7 +270,48 @@ def _cells(problem: Problem, options: Options, seed: int):
     return FreeField(problem.model.domain.shape), None, MeshJumps(*problem.domain.jumps)
 
 
-_GENERATORS = {"decoder": _decoder, "unet": _unet, "pixels": _pixels, "cells": _cells}
+class _Gradients(nn.Module):
+    """Gradients of a piecewise linear field, constant on each cell: (d, C), in the unit of `PixelDifferences`."""
+
+    def __init__(self, domain: Domain):
+        super().__init__()
+        widths = np.ptp(domain.points, axis=0)
+        volume = widths.max() ** 2 if domain.dimension == 2 else widths.prod()
+        nodes = domain.points[domain.corners]  # straight, also in curved cells
+        spans = np.linalg.inv(nodes[:, 1:] - nodes[:, :1]) * (widths.max() / 64)
+        corners = np.searchsorted(domain.vertices, domain.corners)
+        for name, value in (("_spans", spans), ("_corners", corners), ("_weights", domain.cell_sizes / volume)):
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        values = x[self._corners]
+        return torch.einsum("cxj,cj->xc", self._spans, values[:, 1:] - values[:, :1]), self._weights
+
+
+def _vertices(problem: Problem, options: Options, seed: int):
+    """Linear between vertices; the model takes its mean over each cell, as from all other generators."""
+    domain = problem.domain
+    corners = np.searchsorted(domain.vertices, domain.corners)
+    rows = np.repeat(np.arange(len(corners)), corners.shape[1])
+    shape = (len(corners), len(domain.vertices))
+    mean = sparse.csr_array((np.full(corners.size, 1 / corners.shape[1]), (rows, corners.ravel())), shape=shape)
+    field_map = Matrix(mean, range=problem.model.domain)
+    return FreeField(shape[1:]), field_map, _Gradients(domain)
+
+
+_GENERATORS = {
+    "decoder": partial(_decoder, Decoder),
+    "unet": partial(_hourglass, UNet),
+    "skip": partial(_hourglass, SkipNetwork),
+    "deep-decoder": partial(_decoder, DeepDecoder),
+    "two-layer": _two_layer,
+    "fourier": partial(_coordinates, "fourier"),
+    "sine": partial(_coordinates, "sine"),
+    "level-set": _level_set,
+    "pixels": _pixels,
+    "vertices": _vertices,
+    "cells": _cells,
+}
 
 
 def _bounded(background: float, options: Options) -> Link:
@@ -258,19 +325,33 @@ _LINKS = {
 }
 
 
-def _adam(parameters, options: Options):
-    optimizer = torch.optim.Adam(parameters, lr=options.learning_rate)
+def _adam(objective: Variational, options: Options):
+    optimizer = torch.optim.Adam(objective.parameters(), lr=options.learning_rate)
     floor = 0.05 * options.learning_rate
     return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps, floor)
 
 
-def _lbfgs(parameters, options: Options):
+def _lbfgs(objective: Variational, options: Options):
     return torch.optim.LBFGS(
-        parameters, lr=options.learning_rate, max_iter=4, history_size=20, line_search_fn="strong_wolfe"
+        objective.parameters(), lr=options.learning_rate, max_iter=4, history_size=20, line_search_fn="strong_wolfe"
     ), None
 
 
-_OPTIMIZERS = {"adam": _adam, "lbfgs": _lbfgs}
+def _gauss_newton(objective: Variational, options: Options):
+    target = 0.98 if options.stop == "discrepancy" else None  # a little further than where the rule stops
+    return GaussNewton(objective, target=target, agree=_of_root(objective)), None
+
+
+def _linearized(objective: Variational, options: Options):
+    return GaussNewton(objective, damping=0.0, continuation=float("inf"), agree=_of_root(objective)), None
+
+
+def _of_root(objective: Variational):
+    """Gives all ranks of the model what rank 0 has."""
+    return lambda value: from_root(value, objective.model.layout.everyone)
+
+
+_OPTIMIZERS = {"adam": _adam, "lbfgs": _lbfgs, "gauss-newton": _gauss_newton, "linearized": _linearized}
 
 _RULES = {
     "budget": lambda options: Budget(options.steps),

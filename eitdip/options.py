@@ -14,9 +14,11 @@ class Options:
     Where None stands, the dimension of the body decides (see `completed`).
 
     Args:
-        generator: "decoder", "unet", "pixels" or "cells".
+        generator: "decoder", "unet", "skip", "deep-decoder", "two-layer", "fourier", "sine", "level-set",
+            "pixels", "vertices" or "cells".
         size: Pixels per side of the image, voxels along the largest extent of a solid; 64, for solids 32.
-        channels: Width of the network; 48 for the decoder and 32 for the U-Net, for solids 16.
+        channels: Width of the network; 48 for the decoder, 64 for networks of coordinates and 32 for the others,
+            for solids 16 for convolutions. For "level-set" half the number of functions; 1.
         seed: Of weights, latent tensor and held-out choice.
         seeds: Networks whose log conductivities are averaged (seed, seed + 1, ...).
         link: "bounded", "exp" or "softplus".
@@ -27,8 +29,10 @@ class Options:
         steps: Largest number of optimizer steps.
         learning_rate: Of Adam, falling to 5 % by a cosine; of L-BFGS, its step. For networks 0.01, on
             solids 0.002: with more, a small misfit is lost and not found again.
-        optimizer: "adam" or "lbfgs".
-        stop: "budget", "discrepancy", "held-out" or "variance".
+        optimizer: "adam" or "lbfgs"; for cells and pixels also "gauss-newton", whose damping finds itself,
+            and "linearized", the same without damping and noise continuation.
+        stop: "budget", "discrepancy", "held-out" or "variance". With "discrepancy", Gauss-Newton also
+            chooses the common factor of the penalties' weights, from strong to weak.
         held_out: Share of measurements set aside; > 0 for "held-out".
         background: Conductivity of the homogeneous body, S/m; None fits it to the reference.
         calibrate: Fit current gains and voltage offsets to the reference.
@@ -75,16 +79,35 @@ class Options:
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
 
 
+_CHANNELS = {"unet": 32, "skip": 32, "deep-decoder": 32, "two-layer": 32, "fourier": 64, "sine": 64}
+
 _BY_DIMENSION = {
-    2: {"size": 64, "h": 0.052, "learning_rate": 0.01, "channels": {"decoder": 48, "unet": 32}},
+    2: {"size": 64, "h": 0.052, "learning_rate": 0.01, "channels": _CHANNELS | {"decoder": 48}},
     # A solid has more cells and voxels at half the resolution than a disk at the full one.
-    3: {"size": 32, "h": 0.1, "learning_rate": 0.002, "channels": {"decoder": 16, "unet": 16}},
+    3: {
+        "size": 32,
+        "h": 0.1,
+        "learning_rate": 0.002,
+        "channels": _CHANNELS | dict.fromkeys(("decoder", "unet", "skip"), 16),
+    },
 }
 
 CHOICES = {
-    "generator": ("decoder", "unet", "pixels", "cells"),
+    "generator": (
+        "decoder",
+        "unet",
+        "skip",
+        "deep-decoder",
+        "two-layer",
+        "fourier",
+        "sine",
+        "level-set",
+        "pixels",
+        "vertices",
+        "cells",
+    ),
     "link": ("bounded", "exp", "softplus"),
-    "optimizer": ("adam", "lbfgs"),
+    "optimizer": ("adam", "lbfgs", "gauss-newton", "linearized"),
     "stop": ("budget", "discrepancy", "held-out", "variance"),
     "solver": ("auto", *SOLVERS),
     "device": ("cpu", "cuda"),
@@ -104,6 +127,10 @@ METHODS = {
         "tikhonov": 0.1,
         "steps": 60,
     },
+    "gn-tv": {"generator": "cells", "optimizer": "gauss-newton", "steps": 20},
+    "gn-tikhonov": {"generator": "cells", "optimizer": "gauss-newton", "tv": 0.0, "tikhonov": 30.0, "steps": 15},
+    # A step carries the terms before its update, so the second one sees what the first has made.
+    "one-step": {"generator": "cells", "optimizer": "linearized", "tv": 0.0, "tikhonov": 30.0, "steps": 2},
 }
 
 

@@ -107,6 +107,95 @@ class DeepImagePrior(nn.Module):
         return self.network(self.latent)[0].double()
 
 
+class CoordinateField(nn.Module):
+    """A network of coordinates, evaluated at the pixels of an image or the voxels of a volume.
+
+    Coordinates run from -1 to 1 along the longest side.
+
+    Args:
+        network: Module that takes points (P, d) to values (P,), such as `CoordinateNetwork`.
+        shape: (H, W) of the image, (D, H, W) of the volume.
+        seed: Of the weights.
+    """
+
+    def __init__(self, network: nn.Module, shape: tuple[int, ...], seed: int = 0):
+        super().__init__()
+        self.shape = tuple(shape)
+        self.network = initialize(network, torch.Generator().manual_seed(seed))
+        axes = [(2 * torch.arange(count) + 1 - count) / max(self.shape) for count in self.shape]
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(self.shape))
+        self.register_buffer("points", points, persistent=False)
+
+    def forward(self) -> torch.Tensor:
+        return self.network(self.points).reshape(self.shape).double()
+
+
+class TwoLayer(nn.Module):
+    """ReLU(U C) v with a fixed upsampling U, trained coefficients C and fixed output weights v = +-1 / sqrt(width).
+
+    The simplest network with an implicit prior: U makes it learn slow variations first. The coefficients
+    of the positive and of the negative output weights start equal, so that the field starts at exactly 0.
+
+    Args:
+        shape: (H, W) of the image, (D, H, W) of the volume.
+        width: Coefficients per point of the coarse grid, an even number.
+        factor: Pixels per point of the coarse grid along each axis; U interpolates linearly.
+        seed: Of the coefficients.
+
+    Raises:
+        OptionError: If width is not even.
+
+    References:
+        Heckel, Soltanolkotabi (2020), ICLR.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int = 32, factor: int = 4, seed: int = 0):
+        super().__init__()
+        if width < 2 or width % 2:
+            raise OptionError(f"width of the two-layer generator: got {width}, expected an even number > 0")
+        self.shape, self.width = tuple(shape), width
+        self._mode = {2: "bilinear", 3: "trilinear"}[len(self.shape)]
+        coarse = [-(-count // factor) for count in self.shape]
+        generator = torch.Generator().manual_seed(seed)
+        half = torch.randn(1, width // 2, *coarse, generator=generator, dtype=torch.float64)
+        self.coefficients = nn.Parameter(torch.cat([half, half]))
+
+    def forward(self) -> torch.Tensor:
+        upsampled = nn.functional.interpolate(self.coefficients, self.shape, mode=self._mode, align_corners=False)
+        plus, minus = torch.relu(upsampled).sum(dim=1)
+        return (plus - minus) / self.width**0.5
+
+
+class LevelSets(nn.Module):
+    """A piecewise constant field: each level-set function adds its value where it is positive.
+
+    Raw field = sum over j of values[j] H(phi[j]), with the smooth Heaviside function H(t) = sigmoid(sharpness t)
+    and phi on pixels. n functions make up to 2^n phases. It starts with all phi = 0, where H = 1/2, and with
+    values in pairs of opposite signs (1, -1, 1/2, -1/2, ...), so that the field is exactly 0 and yet has slopes: the
+    functions of positive values grow where the conductivity should rise, the others where it should fall.
+
+    Args:
+        shape: (H, W) of the image, (D, H, W) of the volume.
+        pairs: Half the number of level-set functions.
+        sharpness: Slope of H is a quarter of it where phi = 0; the larger, the thinner the transitions.
+
+    References:
+        Chan, Vese (2001); Chung, Chan, Tai (2005), for impedance tomography.
+    """
+
+    def __init__(self, shape: tuple[int, ...], pairs: int = 1, sharpness: float = 10.0):
+        super().__init__()
+        if pairs < 1 or not 0 < sharpness < float("inf"):
+            raise OptionError(f"pairs, sharpness: got {pairs}, {sharpness}, expected at least 1, and > 0")
+        self.shape, self.sharpness = tuple(shape), float(sharpness)
+        values = [sign * 0.5**number for number in range(pairs) for sign in (1.0, -1.0)]
+        self.values = nn.Parameter(torch.tensor(values, dtype=torch.float64))
+        self.functions = nn.Parameter(torch.zeros(2 * pairs, *self.shape, dtype=torch.float64))
+
+    def forward(self) -> torch.Tensor:
+        return torch.tensordot(self.values, torch.sigmoid(self.sharpness * self.functions), dims=1)
+
+
 class Parameterization(nn.Module):
     """sigma = P link(generator() + drift).
 

@@ -17,10 +17,12 @@ pytestmark = pytest.mark.usefixtures("gmsh")
         ["check_the_adjoint.py"],
         pytest.param(["deep_image_prior_disk.py"], marks=pytest.mark.slow),
         pytest.param(["swap_parameterization.py"], marks=pytest.mark.slow),
+        pytest.param(["your_own_parameterization.py"], marks=pytest.mark.slow),
         pytest.param(["reconstruct_tank.py", "--steps", "20", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["resume_and_mpi.py"], marks=pytest.mark.slow),
         pytest.param(["tank_3d.py", "--h", "0.1", "--steps", "100", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["ensemble_over_ranks.py"], marks=pytest.mark.slow),
+        pytest.param(["gauss_newton_tv.py"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
 )

@@ -1,7 +1,10 @@
-"""Convolutional networks that generate images. Never DOLFINx, never MPI."""
+"""Networks that generate images, volumes and fields of coordinates. Never DOLFINx, never MPI."""
 
+from eitdip.networks.coordinates import CoordinateNetwork
 from eitdip.networks.decoder import Decoder
+from eitdip.networks.deep_decoder import DeepDecoder
 from eitdip.networks.initialization import initialize
+from eitdip.networks.skip import SkipNetwork
 from eitdip.networks.unet import UNet
 
-__all__ = ["Decoder", "UNet", "initialize"]
+__all__ = ["CoordinateNetwork", "Decoder", "DeepDecoder", "SkipNetwork", "UNet", "initialize"]

@@ -12,9 +12,10 @@ def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
     """Draw all weights anew; networks with an `output` layer get it zero, so they start at 0.
 
     The distributions are torch's defaults, but no global random state is read or changed.
+    A layer of another kind brings its own rule as a method `draw(generator)`.
 
     Args:
-        network: Module of convolutions, linear layers and norms.
+        network: Module of convolutions, linear layers, norms, and layers that draw themselves.
         generator: Source of randomness, on the CPU.
 
     Returns:
@@ -26,6 +27,9 @@ def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
     with torch.no_grad():
         for name, layer in network.named_modules():
             own = list(layer.parameters(recurse=False))
+            if hasattr(layer, "draw"):
+                layer.draw(generator)
+                continue
             if not own:
                 continue
             if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):

@@ -1,6 +1,7 @@
-"""The loop, its stopping rules, results and checkpoints."""
+"""The loop, its stopping rules, results and checkpoints; Gauss-Newton beside the optimizers of torch."""
 
 from eitdip.reconstruction.checkpoint import Checkpoint
+from eitdip.reconstruction.gauss_newton import GaussNewton
 from eitdip.reconstruction.loop import Progress, iterate, reconstruct
 from eitdip.reconstruction.result import Result, Status, Step
 from eitdip.reconstruction.stopping import (
@@ -19,6 +20,7 @@ __all__ = [
     "Decision",
     "Discrepancy",
     "FirstOf",
+    "GaussNewton",
     "HeldOut",
     "Progress",
     "Result",

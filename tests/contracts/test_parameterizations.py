@@ -1,0 +1,176 @@
+"""One list of promises that every generator of `Options.generator` keeps, in two and three dimensions."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from eitdip.methods import options_for, prepare, start
+from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
+from eitdip.options import CHOICES
+from eitdip.parameterization import (
+    Bounded,
+    CoordinateField,
+    DeepImagePrior,
+    Exp,
+    FreeField,
+    LevelSets,
+    Parameterization,
+    Softplus,
+    TwoLayer,
+)
+from eitdip.reconstruction import reconstruct
+from tests.reconstruction.small import SETTINGS, SOLID, cem, cylinder
+
+SHAPES = {2: (8, 12), 3: (4, 8, 6)}
+
+
+def prior(kind):
+    return lambda shape, seed: DeepImagePrior(kind(channels=6, levels=1, dimension=len(shape)), shape, seed)
+
+
+def coordinates(kind):
+    return lambda shape, seed: CoordinateField(CoordinateNetwork(kind, 6, 2, dimension=len(shape)), shape, seed)
+
+
+CASES = {
+    "decoder": prior(Decoder),
+    "unet": prior(UNet),
+    "skip": prior(SkipNetwork),
+    "deep-decoder": prior(DeepDecoder),
+    "two-layer": lambda shape, seed: TwoLayer(shape, 6, 2, seed),
+    "fourier": coordinates("fourier"),
+    "sine": coordinates("sine"),
+    "level-set": lambda shape, seed: LevelSets(shape, 2),
+    "pixels": lambda shape, seed: FreeField(shape),
+    "vertices": lambda shape, seed: FreeField((7,)),
+    "cells": lambda shape, seed: FreeField((9,)),
+}
+WITHOUT_SEED = {"level-set", "pixels", "vertices", "cells"}
+LINKS = {"exp": Exp(0.3), "softplus": Softplus(0.3), "bounded": Bounded(0.3, 0.01, 20.0)}
+every_case = pytest.mark.parametrize("name", CASES)
+every_dimension = pytest.mark.parametrize("dimension", SHAPES)
+
+
+def make(name: str, dimension: int, seed: int = 0):
+    return CASES[name](SHAPES[dimension], seed)
+
+
+def weights(shape) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+
+
+def disturb(module, size: float = 0.3) -> None:
+    source = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += size * torch.randn(parameter.shape, generator=source, dtype=parameter.dtype)
+
+
+def test_every_generator_has_a_case():
+    assert set(CHOICES["generator"]) == set(CASES)
+
+
+@every_dimension
+@every_case
+def test_shape_and_background_at_the_start(name, dimension):
+    generator = make(name, dimension)
+    for link in LINKS.values():
+        sigma = Parameterization(generator, link)()
+        assert sigma.shape == generator.shape and sigma.dtype == torch.float64
+        np.testing.assert_allclose(sigma.detach(), 0.3, rtol=2e-15)
+
+
+@every_dimension
+@every_case
+def test_positive_wherever_the_parameters_go(name, dimension):
+    generator = make(name, dimension)
+    disturb(generator, 2.0)
+    for link in LINKS.values():
+        sigma = Parameterization(generator, link)()
+        assert sigma.min() > 0 and torch.isfinite(sigma).all() and sigma.max() > 1.01 * sigma.min()
+
+
+@every_dimension
+@every_case
+def test_gradient_against_finite_differences(name, dimension):
+    generator = make(name, dimension).double()
+    disturb(generator)
+    parameters, functional = list(generator.parameters()), weights(generator.shape)
+    source = torch.Generator().manual_seed(3)
+    direction = [torch.randn(p.shape, generator=source, dtype=torch.float64) for p in parameters]
+    gradients = torch.autograd.grad((functional * generator()).sum(), parameters)
+    slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
+    values, h = [], 1e-7  # so small that hardly a unit crosses its kink
+    for step in (h, -2 * h):
+        with torch.no_grad():
+            for p, d in zip(parameters, direction, strict=True):
+                p += step * d
+            values.append(float((functional * generator()).sum()))
+    assert (values[0] - values[1]) / (2 * h) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+
+@every_dimension
+@every_case
+def test_every_parameter_has_a_gradient_after_the_first_step(name, dimension):
+    generator = make(name, dimension)
+    functional = weights(generator.shape)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=0.01)
+    (functional * generator()).sum().backward()
+    optimizer.step()
+    assert generator().abs().max() > 0
+    optimizer.zero_grad()
+    (functional * generator()).sum().backward()
+    for label, parameter in generator.named_parameters():
+        assert parameter.grad.abs().max() > 0, label
+
+
+@every_dimension
+@every_case
+def test_state_reproduces_bits(name, dimension):
+    one, other = make(name, dimension, 0), make(name, dimension, 1)
+    disturb(one)
+    file = io.BytesIO()
+    torch.save(one.state_dict(), file)
+    file.seek(0)
+    assert not torch.equal(one(), other())
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(one(), other())
+
+
+@every_dimension
+@every_case
+def test_the_seed_decides_and_no_global_state(name, dimension):
+    with torch.random.fork_rng(devices=[]):
+        fields = []
+        for step, seed in enumerate((4, 4, 5)):
+            torch.manual_seed(step)
+            before = torch.get_rng_state()
+            generator = make(name, dimension, seed)
+            assert torch.equal(torch.get_rng_state(), before)
+            disturb(generator)
+            fields.append(generator())
+    assert torch.equal(fields[0], fields[1])
+    assert torch.equal(fields[0], fields[2]) == (name in WITHOUT_SEED)
+
+
+@every_dimension
+@every_case
+def test_everything_moves_to_another_device(name, dimension):
+    field = Parameterization(make(name, dimension), Exp(1.0)).to("meta")()
+    assert field.device.type == "meta" and field.shape == make(name, dimension).shape
+
+
+@pytest.mark.usefixtures("gmsh")
+@every_dimension
+@every_case
+def test_the_misfit_falls(name, dimension):
+    measurements, size = (cem(), SETTINGS) if dimension == 2 else (cylinder(), SOLID)
+    channels = {} if name == "level-set" else {"channels": 8}
+    size = {key: value for key, value in size.items() if key != "channels"} | channels
+    options = options_for("dip-tv", size | {"generator": name, "steps": 4, "learning_rate": 0.01, "tv": 0.1})
+    run = start(prepare(measurements, options), options, seed=0)
+    result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)
+    assert min(result.history["misfit"][1:]) < result.history["misfit"][0]
+    assert (result.sigma > 0).all()
