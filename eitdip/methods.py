@@ -36,7 +36,7 @@ from eitdip.parameterization import (
     Softplus,
     TwoLayer,
 )
-from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
+from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation
 from eitdip.reconstruction import Budget, Discrepancy, FirstOf, GaussNewton, HeldOut, StoppingRule, WindowedVariance
 from eitdip.simulation import refuse_inverse_crime
 from eitdip.timing import Stopwatch
@@ -270,24 +270,6 @@ def _cells(problem: Problem, options: Options, seed: int):
     return FreeField(problem.model.domain.shape), None, MeshJumps(*problem.domain.jumps)
 
 
-class _Gradients(nn.Module):
-    """Gradients of a piecewise linear field, constant on each cell: (d, C), in the unit of `PixelDifferences`."""
-
-    def __init__(self, domain: Domain):
-        super().__init__()
-        widths = np.ptp(domain.points, axis=0)
-        volume = widths.max() ** 2 if domain.dimension == 2 else widths.prod()
-        nodes = domain.points[domain.corners]  # straight, also in curved cells
-        spans = np.linalg.inv(nodes[:, 1:] - nodes[:, :1]) * (widths.max() / 64)
-        corners = np.searchsorted(domain.vertices, domain.corners)
-        for name, value in (("_spans", spans), ("_corners", corners), ("_weights", domain.cell_sizes / volume)):
-            self.register_buffer(name, torch.from_numpy(value), persistent=False)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        values = x[self._corners]
-        return torch.einsum("cxj,cj->xc", self._spans, values[:, 1:] - values[:, :1]), self._weights
-
-
 def _vertices(problem: Problem, options: Options, seed: int):
     """Linear between vertices; the model takes its mean over each cell, as from all other generators."""
     domain = problem.domain
@@ -296,7 +278,7 @@ def _vertices(problem: Problem, options: Options, seed: int):
     shape = (len(corners), len(domain.vertices))
     mean = sparse.csr_array((np.full(corners.size, 1 / corners.shape[1]), (rows, corners.ravel())), shape=shape)
     field_map = Matrix(mean, range=problem.model.domain)
-    return FreeField(shape[1:]), field_map, _Gradients(domain)
+    return FreeField(shape[1:]), field_map, MeshGradients(domain)
 
 
 _GENERATORS = {

@@ -69,6 +69,28 @@ class MeshJumps(nn.Module):
         return (x[self._to] - x[self._from])[None], self._weights
 
 
+class MeshGradients(nn.Module):
+    """Gradients of a piecewise linear field, constant on each cell: (d, C), in the unit of `PixelDifferences`.
+
+    Args:
+        domain: An `eitdip.mesh.Domain`; the field has one value per vertex, shape (V,).
+    """
+
+    def __init__(self, domain):
+        super().__init__()
+        widths = np.ptp(domain.points, axis=0)
+        volume = widths.max() ** 2 if domain.dimension == 2 else widths.prod()
+        nodes = domain.points[domain.corners]  # straight, also in curved cells
+        spans = np.linalg.inv(nodes[:, 1:] - nodes[:, :1]) * (widths.max() / 64)
+        corners = np.searchsorted(domain.vertices, domain.corners)
+        for name, value in (("_spans", spans), ("_corners", corners), ("_weights", domain.cell_sizes / volume)):
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        values = x[self._corners]
+        return torch.einsum("cxj,cj->xc", self._spans, values[:, 1:] - values[:, :1]), self._weights
+
+
 class TotalVariation(nn.Module):
     """Weighted sum of sqrt(|D x|^2 + smoothing^2) - smoothing, isotropic over the components of D x.
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eitdip.errors import OptionError, ShapeError
-from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
+from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation
 from tests.shapes import ring_disk
 from tests.solids import box
 
@@ -171,3 +171,14 @@ class TestVolumes:
             PixelDifferences()(torch.zeros(3))
         with pytest.raises(OptionError, match=r"spacing: got \(1.0, 0.0\), expected sizes > 0"):
             PixelDifferences((1.0, 0.0))
+
+
+def test_gradients_of_a_vertex_field_cost_what_pixels_cost():
+    """A ramp from 0 to 1 over the window of w costs 1 / 64, as on an image, in any dimension."""
+    for domain in (ring_disk(6), box(3, 3, 3)):
+        ramp = torch.tensor(domain.points[:, 0] / np.ptp(domain.points[:, 0]))
+        slopes, weights = MeshGradients(domain)(ramp)
+        torch.testing.assert_close(slopes[0], torch.full_like(slopes[0], 1 / 64))
+        assert slopes[1:].abs().max() < 1e-12
+        share = domain.cell_sizes.sum() / np.ptp(domain.points, axis=0).prod()
+        assert float(weights.sum()) == pytest.approx(share)
