@@ -36,6 +36,30 @@ class Inclusion:
         c, s = np.cos(self.angle), np.sin(self.angle)
         return ((c * x + s * y) / self.radii[0]) ** 2 + ((c * y - s * x) / self.radii[1]) ** 2 <= 1
 
+    def over(self, value: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """The contrast `value` (...) at points (..., d), with this inclusion put over it."""
+        return np.where(self.contains(points), self.contrast, value)
+
+
+@dataclass(frozen=True)
+class Bump:
+    """A smooth inclusion: the contrast's logarithm falls off like a Gaussian.
+
+    Args:
+        center: (x, y) in units of the domain's radius, from its center; in a solid body the same at all heights.
+        width: Standard deviation, same unit.
+        contrast: Conductivity over the background at the center.
+    """
+
+    center: tuple[float, float]
+    width: float
+    contrast: float
+
+    def over(self, value: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """The contrast `value` (...) at points (..., d) times that of this bump."""
+        squares = np.square(points[..., :2] - np.asarray(self.center)).sum(axis=-1)
+        return value * self.contrast ** np.exp(-squares / (2 * self.width**2))
+
 
 @dataclass(frozen=True)
 class Ellipsoid:
@@ -64,22 +88,26 @@ class Ellipsoid:
         turned = (points - np.asarray(self.center)) @ Rotation.from_rotvec(self.rotation).as_matrix()
         return np.square(turned / self.radii).sum(axis=-1) <= 1
 
+    def over(self, value: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """The contrast `value` (...) at points (..., 3), with this inclusion put over it."""
+        return np.where(self.contains(points), self.contrast, value)
+
 
 @dataclass(frozen=True)
 class Phantom:
-    """A background with inclusions; where they overlap, the last one counts.
+    """A background with inclusions; where they overlap, the last one counts, and smooth ones multiply.
 
-    Ellipses make a phantom of plane and, extruded along z, of solid domains; ellipsoids of solid ones.
+    Ellipses and bumps make a phantom of plane and, extruded along z, of solid domains; ellipsoids of solid ones.
     """
 
     name: str
-    inclusions: tuple[Inclusion | Ellipsoid, ...]
+    inclusions: tuple[Inclusion | Ellipsoid | Bump, ...]
 
     def contrast(self, points: np.ndarray) -> np.ndarray:
         """Conductivity over the background at points (..., 2) or (..., 3) in units of the radius."""
         value = np.ones(np.shape(points)[:-1])
         for inclusion in self.inclusions:
-            value[inclusion.contains(points)] = inclusion.contrast
+            value = inclusion.over(value, points)
         return value
 
     def on_domain(self, domain, background: float, samples: int = 6) -> np.ndarray:
@@ -127,6 +155,17 @@ _NAMED = {
     "tank": (
         Inclusion((-0.4, 0.25), (0.27, 0.27), 0.0, 0.1),
         Inclusion((0.4, -0.25), (0.25, 0.25), 0.0, 6.0),
+    ),
+    "concentric": (Inclusion((0.0, 0.0), (0.5, 0.5), 0.0, 3.0),),
+    "touching": (
+        Inclusion((-0.25, 0.1), (0.25, 0.25), 0.0, 3.0),
+        Inclusion((0.25, 0.1), (0.25, 0.25), 0.0, 0.3),
+        Inclusion((0.0, -0.42), (0.35, 0.15), 0.0, 2.0),
+    ),
+    "smooth": (
+        Bump((0.35, 0.3), 0.22, 3.0),
+        Bump((-0.35, 0.2), 0.2, 0.4),
+        Bump((0.05, -0.45), 0.2, 2.0),
     ),
     # For solids: one conductive, one resistive.
     "two-balls": (

@@ -5,7 +5,7 @@ import pytest
 
 from eitdip.errors import OptionError
 from eitdip.mesh import Ball, Cylinder, Tank
-from eitdip.phantoms import Ellipsoid, Inclusion, Phantom, phantom
+from eitdip.phantoms import Bump, Ellipsoid, Inclusion, Phantom, phantom
 from tests.shapes import ring_disk
 from tests.solids import box
 
@@ -34,6 +34,25 @@ def test_an_ellipsoid_is_where_it_says():
 def test_the_last_inclusion_counts():
     both = Phantom("two", tuple(Inclusion((0, 0), (r, r), 0.0, c) for r, c in ((0.5, 2.0), (0.2, 3.0))))
     assert both.contrast(np.array([[0, 0], [0.3, 0], [0.8, 0]])).tolist() == [3, 2, 1]
+
+
+def test_bumps_are_smooth_and_multiply():
+    """At the center the contrast itself, one width away its power exp(-1/2), and products where two overlap."""
+    bump, other = Bump((0.2, 0.1), 0.3, 4.0), Bump((0.5, 0.1), 0.3, 0.5)
+    points = np.array([[0.2, 0.1], [0.5, 0.1], [0.2, -0.2], [-0.9, -0.9]])
+    alone = Phantom("one", (bump,)).contrast(points)
+    np.testing.assert_allclose(alone[:3], [4, 4 ** np.exp(-0.5), 4 ** np.exp(-0.5)])
+    assert 1 < alone[3] < 1.01
+    both = Phantom("two", (bump, other)).contrast(points)
+    np.testing.assert_allclose(both, alone * Phantom("other", (other,)).contrast(points))
+
+
+def test_named_phantoms_lie_inside_the_disk():
+    angle = np.linspace(0, 2 * np.pi, 400)
+    rim = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for name in ("three", "heart-lungs", "tank", "concentric", "touching", "smooth"):
+        np.testing.assert_allclose(phantom(name).contrast(rim), 1, atol=0.02)
+        assert np.ptp(phantom(name).contrast(0.9 * np.concatenate([rim * r for r in (0.2, 0.4, 0.6)]))) > 0.5
 
 
 def test_ellipses_reach_from_bottom_to_top_of_a_solid():
