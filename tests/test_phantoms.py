@@ -51,7 +51,7 @@ def test_named_phantoms_lie_inside_the_disk():
     angle = np.linspace(0, 2 * np.pi, 400)
     rim = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     for name in ("three", "heart-lungs", "tank", "concentric", "touching", "smooth"):
-        np.testing.assert_allclose(phantom(name).contrast(rim), 1, atol=0.02)
+        np.testing.assert_allclose(phantom(name).contrast(rim), 1, atol=0.06)
         assert np.ptp(phantom(name).contrast(0.9 * np.concatenate([rim * r for r in (0.2, 0.4, 0.6)]))) > 0.5
 
 
