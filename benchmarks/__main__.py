@@ -7,14 +7,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import against, automatic, inside, kernels, limit, memory, solids
+from benchmarks import against, automatic, derivatives, inside, kernels, limit, memory, solids
 from benchmarks.measure import machine
 from benchmarks.problems import QUICK, Settings
 from benchmarks.report import HEAD, Check, write
 from eitdip.threads import use_threads
 
 # Memory comes first, while the process is small: growth is measured in percent of its size.
-PARTS = {module.PART: module.run for module in (memory, against, automatic, limit, inside, kernels, solids)}
+_MODULES = (memory, against, automatic, limit, inside, kernels, solids, derivatives)
+PARTS = {module.PART: module.run for module in _MODULES}
 
 
 def measure(names: list[str], settings: Settings, folder: Path) -> list[Check]:

@@ -12,15 +12,15 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from eitdip import fem
+from eitdip import fem, neural_pde
 from eitdip.calibration import Calibration, calibrate
 from eitdip.data import Measurements
 from eitdip.errors import InvalidDataError, OptionError
 from eitdip.fem.harmonics import spherical_harmonics
 from eitdip.mesh import Domain
-from eitdip.misfit import LeastSquares
+from eitdip.misfit import EnergyGaps, LeastSquares
 from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
-from eitdip.objective import Variational
+from eitdip.objective import Objective, Variational
 from eitdip.operator import ForwardModel, Matrix
 from eitdip.options import METHODS, Options, options_for, settings
 from eitdip.parallel import from_root, together, world
@@ -36,7 +36,7 @@ from eitdip.parameterization import (
     Softplus,
     TwoLayer,
 )
-from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation
+from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation, Values
 from eitdip.reconstruction import Budget, Discrepancy, FirstOf, GaussNewton, HeldOut, StoppingRule, WindowedVariance
 from eitdip.simulation import refuse_inverse_crime
 from eitdip.timing import Stopwatch
@@ -85,7 +85,7 @@ class Problem:
 class Run:
     """The moving parts of one seed of a problem, as `reconstruct` takes them."""
 
-    objective: Variational
+    objective: Objective
     optimizer: torch.optim.Optimizer
     schedule: object
     stop: StoppingRule
@@ -104,6 +104,8 @@ def prepare(measurements: Measurements, options: Options, comm=None) -> Problem:
         OptionError: If there is neither a reference nor a background.
     """
     comm = world() if comm is None else comm
+    if options.objective != "variational":
+        neural_pde.check(measurements, options)
     with together(comm):
         domain = _mesh(measurements, options, comm.size)
     model = forward_model(measurements, domain, comm=comm, solver=options.solver, mesh_ranks=options.mesh_ranks)
@@ -137,6 +139,13 @@ def start(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | 
     """
     options = options.completed(problem.domain.dimension)
     problem.model.restore(problem.state)
+    make = _variational if options.objective == "variational" else _collocation
+    objective = make(problem, options, seed, stopwatch).to(device_of(options))
+    optimizer, schedule = _OPTIMIZERS[options.optimizer](objective, options)
+    return Run(objective, optimizer, schedule, _RULES[options.stop](options))
+
+
+def _variational(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | None) -> Variational:
     generator, field_map, differences = _GENERATORS[options.generator](problem, options, seed)
     parameterization = Parameterization(
         generator, _LINKS[options.link](problem.background, options), field_map, fit_drift=options.fit_drift
@@ -144,13 +153,20 @@ def start(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | 
     penalties: dict[str, tuple[float, nn.Module]] = {}
     if options.tv:
         penalties["tv"] = (options.tv, TotalVariation(differences))
+    if options.l1:
+        penalties["l1"] = (options.l1, TotalVariation(_values(problem, options)))
     if options.tikhonov:
         penalties["tikhonov"] = (options.tikhonov, Tikhonov(differences))
-    held = _held_out(problem.measurements.mask, options)
-    misfit = LeastSquares(problem.data, problem.measurements.deviation, problem.measurements.mask, held)
-    objective = Variational(problem.model, parameterization, misfit, penalties, stopwatch).to(device_of(options))
-    optimizer, schedule = _OPTIMIZERS[options.optimizer](objective, options)
-    return Run(objective, optimizer, schedule, _RULES[options.stop](options))
+    model, misfit = _MISFITS[options.misfit](problem, options)
+    return Variational(model, parameterization, misfit, penalties, stopwatch)
+
+
+def _collocation(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | None) -> Objective:
+    """Potentials as networks know no mesh, so the data are fitted as measured, not their difference to the model's."""
+    measured = problem.measurements
+    misfit = LeastSquares(measured.values, measured.deviation, measured.mask, _held_out(measured.mask, options))
+    link = _LINKS[options.link](problem.background, options)
+    return neural_pde.collocation(measured, problem.domain, link, misfit, options, seed, stopwatch)
 
 
 def device_of(options: Options) -> torch.device:
@@ -204,6 +220,31 @@ def _mesh(measurements: Measurements, options: Options, ranks: int) -> Domain:
     return domain
 
 
+def _least_squares(problem: Problem, options: Options):
+    measured = problem.measurements
+    held = _held_out(measured.mask, options)
+    return problem.model, LeastSquares(problem.data, measured.deviation, measured.mask, held)
+
+
+def _kohn_vogelius(problem: Problem, options: Options):
+    measured, domain, comm = problem.measurements, problem.domain, problem.model.layout.everyone
+    if measured.model != "dirichlet" or not measured.mask.all() or options.held_out:
+        raise OptionError(
+            f"option misfit: got 'kohn-vogelius' for data of the model {measured.model!r} with "
+            f"{int((~measured.mask).sum())} missing entries and held_out={options.held_out:g}; "
+            "expected 'dirichlet', 0 and 0; use 'least-squares'"
+        )
+    waves = _boundary_functions(domain, measured.sources.shape[1])
+    dual = fem.dual_functions(problem.space, measured.moments @ waves)
+    choices = {"comm": comm, "solver": options.solver, "mesh_ranks": options.mesh_ranks}
+    model = fem.KohnVogelius(domain, measured.sources @ waves, problem.data @ dual, **choices)
+    empty = np.full(model.domain.shape, problem.background)
+    return model, EnergyGaps(fem.noise_gaps(domain, dual, measured.deviation, empty, **choices))
+
+
+_MISFITS = {"least-squares": _least_squares, "kohn-vogelius": _kohn_vogelius}
+
+
 def _held_out(mask: np.ndarray, options: Options) -> np.ndarray | None:
     if not options.held_out:
         return None
@@ -223,6 +264,10 @@ def image_shape(domain: Domain, size: int, multiple: int = 1) -> tuple[int, ...]
         return (size, size)
     widths = np.ptp(domain.points, axis=0)[::-1]  # z, y, x
     return tuple(max(2, round(width / widths.max() * size / multiple)) * multiple for width in widths)
+
+
+def _values(problem: Problem, options: Options) -> Values:
+    return Values(problem.domain.cell_sizes) if options.generator == "cells" else Values()
 
 
 def _differences(domain: Domain, shape: tuple[int, ...]) -> PixelDifferences:

@@ -57,3 +57,35 @@ class LeastSquares(nn.Module):
         if not self.held_count:
             return float("nan")
         return float(((prediction.detach() - self.data) * self.held_weight).square().sum() / self.held_count)
+
+
+class EnergyGaps(nn.Module):
+    """Kohn-Vogelius misfit: mean of the energy gaps over what the noise alone makes of them.
+
+    It takes the gaps that `eitdip.fem.KohnVogelius` predicts and is about 1 at the true conductivity, as
+    chi^2 / N is. But it is not the whitened likelihood: high frequencies of the flux count less than
+    their noise allows, and what `Terms.chi2` and the history call chi^2 / N is this value. The chi^2 / N
+    of a session's solution is that of least squares for every misfit.
+
+    Args:
+        expected: Expected gaps at the truth, shape (K,), > 0; see `eitdip.fem.kohn_vogelius.noise_gaps`.
+
+    Raises:
+        NotPositiveError: If one is not positive.
+    """
+
+    def __init__(self, expected):
+        super().__init__()
+        expected = np.asarray(expected, dtype=float)
+        if not ((expected > 0) & np.isfinite(expected)).all():
+            raise NotPositiveError(f"expected gaps: got {expected}, expected numbers > 0; check the deviations")
+        self.register_buffer("data", torch.zeros(expected.shape, dtype=torch.float64))
+        self.register_buffer("weight", torch.from_numpy(1 / expected))
+
+    def forward(self, prediction: torch.Tensor) -> torch.Tensor:
+        """The mean ratio."""
+        return ((prediction - self.data) * self.weight).mean()
+
+    def held_out(self, prediction: torch.Tensor) -> float:
+        """NaN: a gap needs the whole flux of its pattern, so nothing is held out."""
+        return float("nan")

@@ -25,7 +25,9 @@ class Options:
         low: Lowest conductivity over the background, for "bounded".
         high: Highest conductivity over the background, for "bounded".
         tv: Weight of total variation of log conductivity.
+        l1: Weight of the mean absolute value of log conductivity over the background.
         tikhonov: Weight of squared differences of log conductivity.
+        misfit: "least-squares", or "kohn-vogelius" for boundary potentials and their fluxes, complete.
         steps: Largest number of optimizer steps.
         learning_rate: Of Adam, falling to 5 % by a cosine; of L-BFGS, its step. For networks 0.01, on
             solids 0.002: with more, a small misfit is lost and not found again.
@@ -44,6 +46,11 @@ class Options:
         mesh_ranks: Ranks that share one mesh; 0 chooses.
         threads: Threads of each rank, at most the cores it has; 0 for all of these.
         device: "cpu" or "cuda": where network and penalties run. Finite elements run on the CPU.
+        objective: "variational", whose potentials are finite elements; or "pinn", "bar-sochen", "deep-galerkin",
+            "deep-ritz" or "deep-ritz-naive", whose potentials are networks: for Dirichlet data of a disk.
+        boundary: "hard" or "soft": whether those networks keep the boundary values or are asked to.
+        points: Interior sample points of those objectives.
+        equation: Weight of the equation in those objectives.
     """
 
     generator: str = "decoder"
@@ -55,7 +62,9 @@ class Options:
     low: float = 0.014
     high: float = 40.0
     tv: float = 0.5
+    l1: float = 0.0
     tikhonov: float = 0.0
+    misfit: str = "least-squares"
     steps: int = 500
     learning_rate: float | None = None
     optimizer: str = "adam"
@@ -71,6 +80,10 @@ class Options:
     mesh_ranks: int = 0
     threads: int = 1
     device: str = "cpu"
+    objective: str = "variational"
+    boundary: str = "hard"
+    points: int = 1024
+    equation: float = 1.0
 
     def completed(self, dimension: int) -> "Options":
         """The same with everything set that the dimension (2 or 3) decides."""
@@ -107,11 +120,16 @@ CHOICES = {
         "cells",
     ),
     "link": ("bounded", "exp", "softplus"),
+    "misfit": ("least-squares", "kohn-vogelius"),
     "optimizer": ("adam", "lbfgs", "gauss-newton", "linearized"),
     "stop": ("budget", "discrepancy", "held-out", "variance"),
     "solver": ("auto", *SOLVERS),
     "device": ("cpu", "cuda"),
+    "objective": ("variational", "pinn", "bar-sochen", "deep-galerkin", "deep-ritz", "deep-ritz-naive"),
+    "boundary": ("hard", "soft"),
 }
+
+_NEURAL_PDE = {"link": "exp", "steps": 5000, "learning_rate": 3e-3, "tv": 40.0, "equation": 0.01}
 
 METHODS = {
     "dip-tv": {},
@@ -131,6 +149,8 @@ METHODS = {
     "gn-tikhonov": {"generator": "cells", "optimizer": "gauss-newton", "tv": 0.0, "tikhonov": 30.0, "steps": 15},
     # A step carries the terms before its update, so the second one sees what the first has made.
     "one-step": {"generator": "cells", "optimizer": "linearized", "tv": 0.0, "tikhonov": 30.0, "steps": 2},
+    "pinn": {"objective": "pinn", **_NEURAL_PDE},
+    "deep-galerkin": {"objective": "deep-galerkin", **_NEURAL_PDE},
 }
 
 
@@ -167,14 +187,14 @@ def _checked(options: Options) -> Options:
     def refuse(name: str, expected: str):
         raise OptionError(f"option {name}: got {getattr(options, name)}, expected {expected}")
 
-    for name in ("size", "channels", "seeds", "steps"):
+    for name in ("size", "channels", "seeds", "steps", "points"):
         value = getattr(options, name)
         if value is not None and value < 1:
             refuse(name, "at least 1")
-    for name in ("tv", "tikhonov", "checkpoint_seconds", "mesh_ranks", "threads"):
+    for name in ("tv", "l1", "tikhonov", "checkpoint_seconds", "mesh_ranks", "threads"):
         if not 0 <= getattr(options, name) < float("inf"):
             refuse(name, ">= 0")
-    for name in ("learning_rate", "h"):
+    for name in ("learning_rate", "h", "equation"):
         value = getattr(options, name)
         if value is not None and not value > 0:
             refuse(name, "> 0")

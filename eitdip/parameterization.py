@@ -8,6 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 
 import torch
+from scipy import sparse
 from torch import nn
 
 from eitdip.errors import NotPositiveError, OptionError, ShapeError
@@ -234,6 +235,13 @@ class Parameterization(nn.Module):
     def to_unknowns(self, field: torch.Tensor) -> torch.Tensor:
         """P applied to a field of conductivities: shape (N,), S/m."""
         return field if self._map is None else self._map @ field.reshape(-1)
+
+    def matrix(self) -> sparse.csr_array | None:
+        """P on flattened fields, shape (N, n); None if it is the identity."""
+        if self._map is None:
+            return None
+        parts = self._map.values(), self._map.col_indices(), self._map.crow_indices()
+        return sparse.csr_array(tuple(part.cpu().numpy() for part in parts), shape=tuple(self._map.shape))
 
     def forward(self) -> torch.Tensor:
         """The conductivity, shape (N,), S/m."""

@@ -31,14 +31,14 @@ def record(bench) -> dict:
 
 def test_every_part_has_rows(record):
     parts = {check["part"] for check in record["checks"]}
-    assert parts == {"peers", "automatic", "limit", "inside", "kernels", "solids", "memory"}
+    assert parts == {"peers", "automatic", "limit", "inside", "kernels", "solids", "derivatives", "memory"}
     assert record["machine"]["threads"] == 1
 
 
 def test_ratios_are_positive_and_ordered(record):
     checks = [check for check in record["checks"] if check["part"] not in ("peers", "automatic", "memory")]
     ratios = [check["figure"] for check in checks if "exponent" not in check["name"]]
-    assert (len(checks), len(ratios)) == (16, 15)
+    assert (len(checks), len(ratios)) == (17, 16)
     for ratio in ratios:
         assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
 

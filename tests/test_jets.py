@@ -55,6 +55,18 @@ def test_without_laplacians_values_and_gradients_are_the_same(name):
     torch.testing.assert_close(short.gradient, full.gradient)
 
 
+@pytest.mark.parametrize("laplacian", [True, False])
+def test_the_derivative_of_tanh_is_exact(laplacian):
+    generator = torch.Generator().manual_seed(3)
+    parts = torch.randn(4 if laplacian else 3, 5, 2, generator=generator, dtype=torch.float64, requires_grad=True)
+    shift = torch.randn(2, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda parts, shift: Jet(parts, 2).tanh(shift).parts, (parts, shift))
+    by_rules = Jet(parts, 2)
+    value = torch.tanh(parts[0])
+    first = 1 - value.square()
+    torch.testing.assert_close(by_rules.tanh().parts, by_rules.through(value, first, -2 * value * first).parts)
+
+
 def test_products_sums_and_sines_follow_the_rules_of_calculus():
     points = points_in(2).requires_grad_()
     x = Jet.coordinates(points)

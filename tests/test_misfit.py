@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eitdip.errors import InvalidDataError, NotPositiveError, ShapeError
-from eitdip.misfit import LeastSquares
+from eitdip.misfit import EnergyGaps, LeastSquares
 
 
 def test_chi2_of_exact_noise_is_one(rng):
@@ -92,3 +92,21 @@ def test_the_data_travel_with_the_state(rng):
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         LeastSquares(*arguments)
+
+
+class TestEnergyGaps:
+    """The Kohn-Vogelius misfit."""
+
+    def test_is_the_mean_ratio_of_gaps_to_those_of_noise(self):
+        misfit = EnergyGaps([0.5, 2.0])
+        gaps = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)
+        value = misfit(gaps)
+        value.backward()
+        assert value.item() == pytest.approx((2 + 0.5) / 2)
+        np.testing.assert_allclose(gaps.grad, [1.0, 0.25])
+        assert np.isnan(misfit.held_out(gaps)) and misfit.data.shape == (2,)
+
+    @pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+    def test_noise_must_be_positive(self, wrong):
+        with pytest.raises(NotPositiveError, match="expected gaps: got"):
+            EnergyGaps([1.0, wrong])

@@ -1,11 +1,11 @@
-"""Total variation and Tikhonov penalties on images and meshes."""
+"""Total variation, sparsity and Tikhonov penalties on images and meshes."""
 
 import numpy as np
 import pytest
 import torch
 
 from eitdip.errors import OptionError, ShapeError
-from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation
+from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation, Values
 from tests.shapes import ring_disk
 from tests.solids import box
 
@@ -182,3 +182,48 @@ def test_gradients_of_a_vertex_field_cost_what_pixels_cost():
         assert slopes[1:].abs().max() < 1e-12
         share = domain.cell_sizes.sum() / np.ptp(domain.points, axis=0).prod()
         assert float(weights.sum()) == pytest.approx(share)
+
+
+class TestSparsity:
+    """Total variation of the values themselves: the L1 norm."""
+
+    def test_is_the_mean_absolute_value(self):
+        image = torch.tensor([[3.0, -1.0], [0.0, 0.0]], dtype=torch.float64)
+        assert float(TotalVariation(Values(), 1e-9)(image)) == pytest.approx(1, rel=1e-6)
+
+    def test_cells_count_by_their_size(self, mesh):
+        inside = torch.tensor(np.linalg.norm(mesh.centroids, axis=1) < 0.5).double()
+        value = TotalVariation(Values(mesh.cell_sizes), 1e-9)(-2 * inside)
+        assert float(value) == pytest.approx(2 / 4, rel=3e-3)
+
+    def test_smoothing_is_where_it_turns_quadratic(self):
+        norm = TotalVariation(Values(), smoothing=0.1)
+        one, two = (float(norm(torch.full((5,), value, dtype=torch.float64))) for value in (1e-3, 2e-3))
+        assert two / one == pytest.approx(4, rel=1e-3)
+
+    def test_another_shape_is_refused(self):
+        with pytest.raises(ShapeError, match=r"field: got shape \(4,\), expected \(3,\)"):
+            Values(np.ones(3))(torch.zeros(4))
+
+
+OPERATORS = {
+    "image": (PixelDifferences(), (5, 5)),
+    "wide image": (PixelDifferences((1.0, 0.5)), (4, 6)),
+    "boxes": (PixelDifferences((1.0, 0.5, 0.7)), (3, 4, 5)),
+    "values": (Values(), (3, 4)),
+    "sizes": (Values(np.linspace(1, 2, 7)), (7,)),
+    "cells": (MeshJumps(*ring_disk(2).jumps), (len(ring_disk(2).cells),)),
+    "vertices": (MeshGradients(ring_disk(2)), (len(ring_disk(2).vertices),)),
+    "solid vertices": (MeshGradients(box(2, 2, 1)), (len(box(2, 2, 1).vertices),)),
+}
+
+
+@pytest.mark.parametrize("case", OPERATORS)
+def test_matrices_are_the_operators(case, rng):
+    differences, shape = OPERATORS[case]
+    x = rng.standard_normal(shape)
+    d, weights = differences(torch.tensor(x))
+    parts = differences.matrices(shape)
+    assert len(parts) == len(d) and weights.expand(d.shape[1:]).shape == d.shape[1:]
+    for part, expected in zip(parts, d, strict=True):
+        np.testing.assert_allclose(part @ x.ravel(), expected.numpy().ravel(), rtol=1e-12, atol=1e-14)

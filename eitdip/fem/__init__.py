@@ -14,6 +14,7 @@ for _module in ("dolfinx", "petsc4py"):
 from eitdip.fem.continuum import DirichletModel, NeumannModel  # noqa: E402
 from eitdip.fem.electrode import CompleteElectrodeModel  # noqa: E402
 from eitdip.fem.harmonics import spherical_harmonics  # noqa: E402
+from eitdip.fem.kohn_vogelius import KohnVogelius, dual_functions, noise_gaps  # noqa: E402
 from eitdip.fem.matrices import pixel_map  # noqa: E402
 from eitdip.fem.patterns import trigonometric  # noqa: E402
 from eitdip.fem.spaces import Discretization  # noqa: E402
@@ -22,7 +23,10 @@ __all__ = [
     "CompleteElectrodeModel",
     "DirichletModel",
     "Discretization",
+    "KohnVogelius",
     "NeumannModel",
+    "dual_functions",
+    "noise_gaps",
     "pixel_map",
     "spherical_harmonics",
     "trigonometric",

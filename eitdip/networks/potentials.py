@@ -41,7 +41,7 @@ class SmoothNetwork(nn.Module):
             phase = x.linear(2 * torch.pi * self.features.frequencies.T)
             x = Jet(torch.cat([x.parts, phase.sin().parts, phase.cos().parts], dim=-1), x.dimension)
         for layer in self.hidden:
-            x = x.linear(layer.weight, layer.bias).tanh()
+            x = x.linear(layer.weight).tanh(layer.bias)
         return x.linear(self.output.weight, self.output.bias)
 
 
@@ -70,7 +70,7 @@ class GatedNetwork(nn.Module):
 
     def forward(self, x: Jet) -> Jet:
         """Coordinates, as `Jet.coordinates` of P points, to the C functions there."""
-        state = x.linear(self.first.weight, self.first.bias).tanh()
+        state = x.linear(self.first.weight).tanh(self.first.bias)
         for coordinates, gates, candidate in zip(self.coordinates, self.gates, self.candidates, strict=True):
             from_x = x.linear(coordinates.weight, coordinates.bias).parts
             width = state.parts.shape[-1]

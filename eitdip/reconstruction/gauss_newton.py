@@ -9,10 +9,11 @@ from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
 from eitdip.errors import NotPositiveError, OptionError
+from eitdip.misfit import LeastSquares
 from eitdip.objective import Variational
 from eitdip.parameterization import FreeField
 from eitdip.reconstruction.lagged import curvature
-from eitdip.reconstruction.normal import NormalEquations
+from eitdip.reconstruction.normal import NormalEquations, compressed
 
 _ENTRIES = 4e7  # of a Jacobian that is kept as an array (320 MB)
 _TRIALS = 12  # updates of growing damping in one step
@@ -41,8 +42,8 @@ class GaussNewton(torch.optim.Optimizer):
     step, until chi^2/N is the target: Morozov's choice of the weight, whatever weights are given.
 
     Args:
-        objective: Its parameterization is a `FreeField`, with or without drift, its penalties are
-            `Tikhonov` and `TotalVariation`.
+        objective: Its parameterization is a `FreeField`, with or without drift, its misfit `LeastSquares`,
+            its penalties are `Tikhonov` and `TotalVariation`.
         damping: First one, in units of the objective per mean square of the change; 0 is pure Gauss-Newton.
         continuation: chi^2/N from which on penalties count as given; infinity for no continuation.
         target: chi^2/N to be reached by the choice of the penalties' weight, or None for their given weight.
@@ -64,6 +65,11 @@ class GaussNewton(torch.optim.Optimizer):
         if not isinstance(generator, FreeField):
             raise OptionError(
                 f"Gauss-Newton: got a generator {type(generator).__name__}, expected FreeField (cells or pixels); "
+                "use Adam or L-BFGS"
+            )
+        if not isinstance(objective.misfit, LeastSquares):
+            raise OptionError(
+                f"Gauss-Newton: got the misfit {type(objective.misfit).__name__}, expected LeastSquares; "
                 "use Adam or L-BFGS"
             )
         if not (0 <= damping < float("inf") and continuation > 0 and (target is None or target > 0)):
@@ -195,14 +201,9 @@ class GaussNewton(torch.optim.Optimizer):
 
     def _to_unknowns(self, slope: np.ndarray) -> sparse.csr_array:
         """d sigma / d (values, drift), sparse."""
-        sigma = self.objective.parameterization
-        chain = sparse.diags_array(slope, format="csr")
-        field_map = dict(sigma.named_buffers()).get("_map")
+        chain, field_map = sparse.diags_array(slope, format="csr"), self.objective.parameterization.matrix()
         if field_map is not None:
-            parts = (
-                part.cpu().numpy() for part in (field_map.values(), field_map.col_indices(), field_map.crow_indices())
-            )
-            chain = sparse.csr_array(tuple(parts), shape=tuple(field_map.shape)) @ chain
+            chain = field_map @ chain
         if len(self._parameters()) > 1:
             chain = sparse.hstack([chain, sparse.csr_array(chain.sum(axis=1)[:, None])])
         return chain.tocsr()
@@ -226,7 +227,7 @@ def _whitened(jacobian, weight: np.ndarray, chain: sparse.csr_array, residual: n
     if max(jacobian.range.size * jacobian.domain.size, jacobian.range.size * chain.shape[1]) <= _ENTRIES:
         used = np.flatnonzero(weight.ravel())
         dense = jacobian.dense()[used] * weight.ravel()[used, None]
-        return np.ascontiguousarray((chain.T @ dense.T).T), residual[used]
+        return compressed(np.ascontiguousarray((chain.T @ dense.T).T), residual[used])
     shape = weight.shape
 
     def product(x):

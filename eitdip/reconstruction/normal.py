@@ -12,6 +12,7 @@ from scipy.sparse import linalg as sparse_linalg
 
 _EXACT, _INEXACT = 1e-12, 1e-4  # relative residuals with the rows as an array, and without
 _FLOOR = 1e-8  # of the largest diagonal entry: what a preconditioner adds to a singular B
+_RANK = 1e-12  # relative size of what counts for the rank
 _LIMIT = 200  # iterations
 
 
@@ -65,3 +66,27 @@ class NormalEquations:
             return y - lifted @ linalg.cho_solve(small, self._rows @ y)
 
         return inverse
+
+
+def compressed(rows: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fewer rows with the same A^T A and A^T residual to rounding, if the rank is below a third of their number.
+
+    The 2356 voltages of a KTC2023 tank, for instance, are linear in the 496 free entries of one admittance
+    matrix. Random combinations of the columns of A span what all columns do, almost surely, once they
+    are more than the rank.
+
+    Args:
+        rows: A, shape (m, p).
+        residual: Shape (m,).
+
+    Returns:
+        Q^T A and Q^T residual with Q an orthonormal basis of the columns of A; or what was given.
+    """
+    probes = np.random.default_rng(0).standard_normal((rows.shape[1], len(rows) // 3))
+    basis, triangle, _ = linalg.qr(rows @ probes, mode="economic", pivoting=True, check_finite=False)
+    sizes = np.abs(np.diagonal(triangle))
+    rank = max(1, int((sizes > _RANK * sizes[:1]).sum()))
+    if rank >= len(sizes):
+        return rows, residual
+    basis = basis[:, :rank]
+    return basis.T @ rows, basis.T @ residual

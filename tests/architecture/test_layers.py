@@ -25,6 +25,7 @@ LAYERS = [
     ({"objective", "simulation"}, ""),
     ({"reconstruction", "baselines", "pretraining", "uncertainty"}, ""),
     ({"options"}, "names"),
+    ({"neural_pde"}, "names become networks"),
     ({"methods"}, "names become objects"),
     ({"session"}, ""),
     ({"output"}, ""),
@@ -38,7 +39,8 @@ LEVEL = {room: level for level, (rooms, _) in enumerate(LAYERS) for room in room
 OWNERS = {
     "torch": {
         "networks", "imaging", "bridge", "parameterization", "misfit", "penalty", "objective",
-        "reconstruction", "baselines", "pretraining", "uncertainty", "options", "methods", "session", "output",
+        "reconstruction", "baselines", "pretraining", "uncertainty", "options", "neural_pde", "methods", "session",
+        "output",
         "threads", "cli", "challenges",
     },
     "dolfinx": {"fem"},

@@ -50,7 +50,7 @@ def test_harmonic_functions_are_harmonic_and_take_their_boundary_values(disk):
     points = disk.interior(20, torch.Generator().manual_seed(0))
     x = Jet.coordinates(points.requires_grad_())
     u = disk.harmonic(x, disk.sources)
-    assert float(u.laplacian.abs().max()) == 0
+    assert float(u.laplacian.detach().abs().max()) == 0
     for k in range(4):
         (slope,) = torch.autograd.grad(u.value[:, k].sum(), points, retain_graph=True)
         torch.testing.assert_close(slope.T, u.gradient[..., k].detach())

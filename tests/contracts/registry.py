@@ -14,6 +14,7 @@ from eitdip.fem import (
     CompleteElectrodeModel,
     DirichletModel,
     Discretization,
+    KohnVogelius,
     NeumannModel,
     pixel_map,
     trigonometric,
@@ -65,6 +66,12 @@ def electrodes(degree: int, sigma: str) -> CompleteElectrodeModel:
     return CompleteElectrodeModel(domain(degree), trigonometric_currents(8)[:5], impedance, sigma_element=sigma)
 
 
+def kohn_vogelius(degree: int, sigma: str) -> KohnVogelius:
+    """Fluxes that no conductivity explains, so that the gaps stay away from zero."""
+    waves = trigonometric(domain(degree), 4)
+    return KohnVogelius(domain(degree), waves[:3], waves[:3] + 0.7 * waves[3:6], sigma)
+
+
 def dirichlet_moments() -> DirichletModel:
     waves = trigonometric(domain(1), 3)
     return DirichletModel(domain(1), waves[:2], waves[1:])
@@ -96,6 +103,12 @@ def solid_neumann() -> NeumannModel:
     return NeumannModel(body, centered.T[:2], centered.T)
 
 
+def solid_kohn_vogelius() -> KohnVogelius:
+    body = box(3, 3, 2)
+    centered = (body.points[body.boundary_nodes] - 0.5).T
+    return KohnVogelius(body, centered[:2], 1.5 * centered[1:])
+
+
 def solid_electrodes(sigma: str = "cells", solver: str = "auto") -> CompleteElectrodeModel:
     return CompleteElectrodeModel(
         box_with_electrodes(4), trigonometric_currents(4), 0.1, sigma_element=sigma, solver=solver
@@ -112,14 +125,14 @@ MODELS = [
         f"{make.__name__}-{'straight' if degree == 1 else 'curved'}-{sigma}",
         lambda m=make, d=degree, s=sigma: m(d, s),
     )
-    for make in (dirichlet, neumann, electrodes)
+    for make in (dirichlet, neumann, electrodes, kohn_vogelius)
     for degree in (1, 2)
     for sigma in ("cells", "vertices")
 ] + [
     ModelCase(make.__name__, make)
     for make in (
         dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels,
-        solid_dirichlet, solid_neumann, solid_electrodes, last_factor_of_voxels,
+        solid_dirichlet, solid_neumann, solid_kohn_vogelius, solid_electrodes, last_factor_of_voxels,
     )
 ] + [
     ModelCase("solid-electrodes-vertices", lambda: solid_electrodes("vertices")),
@@ -175,6 +188,7 @@ OPERATORS = [
     OperatorCase("sensitivity-dirichlet", _sensitivity(dirichlet, 1, "cells")),
     OperatorCase("sensitivity-neumann", _sensitivity(neumann, 2, "vertices")),
     OperatorCase("sensitivity-electrodes", _sensitivity(electrodes, 1, "vertices")),
+    OperatorCase("sensitivity-kohn-vogelius", _sensitivity(kohn_vogelius, 1, "cells")),
     OperatorCase("sensitivity-solid-dirichlet", _sensitivity(solid_dirichlet)),
     OperatorCase("sensitivity-solid-electrodes", _sensitivity(solid_electrodes, "vertices")),
     OperatorCase("sensitivity-of-pixels", _sensitivity(electrodes_of_pixels)),

@@ -10,15 +10,15 @@ from scipy.sparse.linalg import aslinearoperator
 
 from eitdip.errors import OptionError
 from eitdip.methods import options_for, prepare, start
-from eitdip.misfit import LeastSquares
+from eitdip.misfit import EnergyGaps, LeastSquares
 from eitdip.networks import Decoder
 from eitdip.objective import Variational
 from eitdip.operator import ForwardModel, Matrix, Space
 from eitdip.parameterization import Bounded, DeepImagePrior, Exp, FreeField, Parameterization
-from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation
+from eitdip.penalty import MeshJumps, PixelDifferences, Tikhonov, TotalVariation, Values
 from eitdip.reconstruction import Budget, Checkpoint, GaussNewton, Status, gauss_newton, reconstruct
 from eitdip.reconstruction.lagged import curvature
-from eitdip.reconstruction.normal import NormalEquations
+from eitdip.reconstruction.normal import NormalEquations, compressed
 from tests.reconstruction.small import SETTINGS, cem, dtn
 
 
@@ -76,6 +76,7 @@ CASES = {
     "image": (PixelDifferences(), (5, 5)),
     "boxes": (PixelDifferences((1.0, 0.5, 0.7)), (3, 4, 5)),
     "cells": (jumps(), (12,)),
+    "values": (Values(np.linspace(1, 2, 12)), (12,)),
 }
 
 
@@ -143,6 +144,16 @@ def test_normal_equations(rng, shape, damping):
     assert NormalEquations(rows, form).quadratic(expected) == pytest.approx(
         expected @ (matrix - damping * np.eye(30)) @ expected
     )
+
+
+@pytest.mark.parametrize(("count", "rank", "left"), [(60, 7, 7), (60, 30, 60), (5, 1, 5), (2, 2, 2)])
+def test_dependent_rows_are_compressed_without_loss(rng, count, rank, left):
+    rows = rng.standard_normal((count, rank)) @ rng.standard_normal((rank, 40))
+    residual = rng.standard_normal(count)
+    few, rest = compressed(rows, residual)
+    assert few.shape == (left, 40) and rest.shape == (left,)
+    for found, expected in ((few.T @ few, rows.T @ rows), (few.T @ rest, rows.T @ residual)):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
 
 
 def problem(measurements=None, **changes):
@@ -231,6 +242,10 @@ def test_what_it_cannot_do_is_refused(rng):
     objective = linear(rng, FreeField((12,)))
     with pytest.raises(OptionError, match="got a generator DeepImagePrior, expected FreeField"):
         GaussNewton(Variational(objective.model, sigma, objective.misfit))
+    gaps = Variational(objective.model, objective.parameterization, objective.misfit)
+    gaps.misfit = EnergyGaps([1.0])
+    with pytest.raises(OptionError, match="misfit EnergyGaps, expected LeastSquares"):
+        GaussNewton(gaps)
     for wrong in ({"damping": -1.0}, {"continuation": 0.0}, {"target": 0.0}):
         with pytest.raises(OptionError, match="damping, continuation, target: got"):
             GaussNewton(objective, **wrong)
