@@ -1,15 +1,13 @@
 """From measurements and options to a problem that the loop can solve.
 
-This is where names on the command line become objects: a table each of generators, links, optimizers
-and stopping rules. Everything here can be done by hand in a few lines; the demos show how.
+This is where names on the command line become objects: a table each of misfits, optimizers and stopping rules,
+with those of `generators` and `neural_pde`. Everything here can be done by hand in a few lines; the demos show how.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import nn
 
 from eitdip import fem, neural_pde
@@ -17,26 +15,15 @@ from eitdip.calibration import Calibration, calibrate
 from eitdip.data import Measurements
 from eitdip.errors import InvalidDataError, OptionError
 from eitdip.fem.harmonics import spherical_harmonics
+from eitdip.generators import GENERATORS, LINKS
 from eitdip.mesh import Domain
 from eitdip.misfit import EnergyGaps, LeastSquares
-from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.objective import Objective, Variational
-from eitdip.operator import ForwardModel, Matrix
+from eitdip.operator import ForwardModel
 from eitdip.options import METHODS, Options, options_for, settings
 from eitdip.parallel import from_root, together, world
-from eitdip.parameterization import (
-    Bounded,
-    CoordinateField,
-    DeepImagePrior,
-    Exp,
-    FreeField,
-    LevelSets,
-    Link,
-    Parameterization,
-    Softplus,
-    TwoLayer,
-)
-from eitdip.penalty import MeshGradients, MeshJumps, PixelDifferences, Tikhonov, TotalVariation, Values
+from eitdip.parameterization import Parameterization
+from eitdip.penalty import Tikhonov, TotalVariation, Values
 from eitdip.reconstruction import Budget, Discrepancy, FirstOf, GaussNewton, HeldOut, StoppingRule, WindowedVariance
 from eitdip.simulation import refuse_inverse_crime
 from eitdip.timing import Stopwatch
@@ -48,7 +35,6 @@ __all__ = [
     "Run",
     "device_of",
     "forward_model",
-    "image_shape",
     "options_for",
     "prepare",
     "settings",
@@ -106,6 +92,8 @@ def prepare(measurements: Measurements, options: Options, comm=None) -> Problem:
     comm = world() if comm is None else comm
     if options.objective != "variational":
         neural_pde.check(measurements, options)
+    if options.misfit == "kohn-vogelius":
+        _check_kohn_vogelius(measurements, options)
     with together(comm):
         domain = _mesh(measurements, options, comm.size)
     model = forward_model(measurements, domain, comm=comm, solver=options.solver, mesh_ranks=options.mesh_ranks)
@@ -146,9 +134,9 @@ def start(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | 
 
 
 def _variational(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | None) -> Variational:
-    generator, field_map, differences = _GENERATORS[options.generator](problem, options, seed)
+    generator, field_map, differences = GENERATORS[options.generator](problem.space, options, seed)
     parameterization = Parameterization(
-        generator, _LINKS[options.link](problem.background, options), field_map, fit_drift=options.fit_drift
+        generator, LINKS[options.link](problem.background, options), field_map, fit_drift=options.fit_drift
     )
     penalties: dict[str, tuple[float, nn.Module]] = {}
     if options.tv:
@@ -165,7 +153,7 @@ def _collocation(problem: Problem, options: Options, seed: int, stopwatch: Stopw
     """Potentials as networks know no mesh, so the data are fitted as measured, not their difference to the model's."""
     measured = problem.measurements
     misfit = LeastSquares(measured.values, measured.deviation, measured.mask, _held_out(measured.mask, options))
-    link = _LINKS[options.link](problem.background, options)
+    link = LINKS[options.link](problem.background, options)
     return neural_pde.collocation(measured, problem.domain, link, misfit, options, seed, stopwatch)
 
 
@@ -228,12 +216,6 @@ def _least_squares(problem: Problem, options: Options):
 
 def _kohn_vogelius(problem: Problem, options: Options):
     measured, domain, comm = problem.measurements, problem.domain, problem.model.layout.everyone
-    if measured.model != "dirichlet" or not measured.mask.all() or options.held_out:
-        raise OptionError(
-            f"option misfit: got 'kohn-vogelius' for data of the model {measured.model!r} with "
-            f"{int((~measured.mask).sum())} missing entries and held_out={options.held_out:g}; "
-            "expected 'dirichlet', 0 and 0; use 'least-squares'"
-        )
     waves = _boundary_functions(domain, measured.sources.shape[1])
     dual = fem.dual_functions(problem.space, measured.moments @ waves)
     choices = {"comm": comm, "solver": options.solver, "mesh_ranks": options.mesh_ranks}
@@ -242,7 +224,20 @@ def _kohn_vogelius(problem: Problem, options: Options):
     return model, EnergyGaps(fem.noise_gaps(domain, dual, measured.deviation, empty, **choices))
 
 
+def _check_kohn_vogelius(measured: Measurements, options: Options) -> None:
+    if measured.model != "dirichlet" or not measured.mask.all() or options.held_out:
+        raise OptionError(
+            f"option misfit: got 'kohn-vogelius' for data of the model {measured.model!r} with "
+            f"{int((~measured.mask).sum())} missing entries and held_out={options.held_out:g}; "
+            "expected 'dirichlet', 0 and 0; use 'least-squares'"
+        )
+
+
 _MISFITS = {"least-squares": _least_squares, "kohn-vogelius": _kohn_vogelius}
+
+
+def _values(problem: Problem, options: Options) -> Values:
+    return Values(problem.domain.cell_sizes) if options.generator == "cells" else Values()
 
 
 def _held_out(mask: np.ndarray, options: Options) -> np.ndarray | None:
@@ -250,106 +245,6 @@ def _held_out(mask: np.ndarray, options: Options) -> np.ndarray | None:
         return None
     rng = np.random.default_rng(options.seed)
     return mask & (rng.random(mask.shape) < options.held_out)
-
-
-def image_shape(domain: Domain, size: int, multiple: int = 1) -> tuple[int, ...]:
-    """(size, size) over the square of a plane domain; (D, H, W) of near-cubic voxels over the box of a solid.
-
-    Args:
-        domain: The mesh.
-        size: Pixels per side, or voxels along the largest extent.
-        multiple: What each side of a solid's image is a multiple of, at least twice it.
-    """
-    if domain.dimension == 2:
-        return (size, size)
-    widths = np.ptp(domain.points, axis=0)[::-1]  # z, y, x
-    return tuple(max(2, round(width / widths.max() * size / multiple)) * multiple for width in widths)
-
-
-def _values(problem: Problem, options: Options) -> Values:
-    return Values(problem.domain.cell_sizes) if options.generator == "cells" else Values()
-
-
-def _differences(domain: Domain, shape: tuple[int, ...]) -> PixelDifferences:
-    if domain.dimension == 2:
-        return PixelDifferences()
-    voxel = np.ptp(domain.points, axis=0)[::-1] / shape
-    return PixelDifferences(spacing=tuple(float(side) for side in voxel / voxel.max()))
-
-
-def _on_image(make, problem: Problem, options: Options, multiple: int):
-    """A generator on the image, its map to the mesh, and the image's differences."""
-    shape = image_shape(problem.domain, options.size, multiple)
-    return make(shape), fem.pixel_map(problem.space, shape), _differences(problem.domain, shape)
-
-
-def _decoder(kind, problem: Problem, options: Options, seed: int):
-    levels = max(1, round(np.log2(options.size / 8)))
-    network = kind(channels=options.channels, levels=levels, dimension=problem.domain.dimension)
-    return _on_image(lambda shape: DeepImagePrior(network, shape, seed), problem, options, 2**levels)
-
-
-def _hourglass(kind, problem: Problem, options: Options, seed: int):
-    network = kind(channels=options.channels, dimension=problem.domain.dimension)
-    return _on_image(lambda shape: DeepImagePrior(network, shape, seed), problem, options, 2**network.levels)
-
-
-def _two_layer(problem: Problem, options: Options, seed: int):
-    return _on_image(lambda shape: TwoLayer(shape, options.channels, seed=seed), problem, options, 1)
-
-
-def _coordinates(kind: str, problem: Problem, options: Options, seed: int):
-    network = CoordinateNetwork(kind, options.channels, dimension=problem.domain.dimension)
-    return _on_image(lambda shape: CoordinateField(network, shape, seed), problem, options, 1)
-
-
-def _level_set(problem: Problem, options: Options, seed: int):
-    return _on_image(lambda shape: LevelSets(shape, options.channels), problem, options, 1)
-
-
-def _pixels(problem: Problem, options: Options, seed: int):
-    return _on_image(FreeField, problem, options, 1)
-
-
-def _cells(problem: Problem, options: Options, seed: int):
-    return FreeField(problem.model.domain.shape), None, MeshJumps(*problem.domain.jumps)
-
-
-def _vertices(problem: Problem, options: Options, seed: int):
-    """Linear between vertices; the model takes its mean over each cell, as from all other generators."""
-    domain = problem.domain
-    corners = np.searchsorted(domain.vertices, domain.corners)
-    rows = np.repeat(np.arange(len(corners)), corners.shape[1])
-    shape = (len(corners), len(domain.vertices))
-    mean = sparse.csr_array((np.full(corners.size, 1 / corners.shape[1]), (rows, corners.ravel())), shape=shape)
-    field_map = Matrix(mean, range=problem.model.domain)
-    return FreeField(shape[1:]), field_map, MeshGradients(domain)
-
-
-_GENERATORS = {
-    "decoder": partial(_decoder, Decoder),
-    "unet": partial(_hourglass, UNet),
-    "skip": partial(_hourglass, SkipNetwork),
-    "deep-decoder": partial(_decoder, DeepDecoder),
-    "two-layer": _two_layer,
-    "fourier": partial(_coordinates, "fourier"),
-    "sine": partial(_coordinates, "sine"),
-    "level-set": _level_set,
-    "pixels": _pixels,
-    "vertices": _vertices,
-    "cells": _cells,
-}
-
-
-def _bounded(background: float, options: Options) -> Link:
-    return Bounded(background, options.low * background, options.high * background)
-
-
-_LINKS = {
-    "bounded": _bounded,
-    "exp": lambda background, options: Exp(background),
-    "softplus": lambda background, options: Softplus(background),
-}
 
 
 def _adam(objective: Variational, options: Options):

@@ -25,7 +25,7 @@ LAYERS = [
     ({"objective", "simulation"}, ""),
     ({"reconstruction", "baselines", "pretraining", "uncertainty"}, ""),
     ({"options"}, "names"),
-    ({"neural_pde"}, "names become networks"),
+    ({"generators", "neural_pde"}, "names become objects"),
     ({"methods"}, "names become objects"),
     ({"session"}, ""),
     ({"output"}, ""),
@@ -39,9 +39,8 @@ LEVEL = {room: level for level, (rooms, _) in enumerate(LAYERS) for room in room
 OWNERS = {
     "torch": {
         "networks", "imaging", "bridge", "parameterization", "misfit", "penalty", "objective",
-        "reconstruction", "baselines", "pretraining", "uncertainty", "options", "neural_pde", "methods", "session",
-        "output",
-        "threads", "cli", "challenges",
+        "reconstruction", "baselines", "pretraining", "uncertainty", "options", "generators", "neural_pde",
+        "methods", "session", "output", "threads", "cli", "challenges",
     },
     "dolfinx": {"fem"},
     "dolfinx_solver": {"fem"},
