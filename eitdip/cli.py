@@ -1,9 +1,8 @@
-"""The command line: eitdip reconstruct | simulate | info."""
+"""The command line: eitdip reconstruct | compare | simulate | info."""
 
+import shlex
 import sys
-import time
 import tomllib
-import traceback
 from functools import partial
 from math import asin, cos, pi, sin
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 import click
 
 from eitdip.errors import DivergenceError, EitdipError, FileFormatError, OptionError
+from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED, run
 
-EXIT_DONE, EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 130
 _PATH = click.Path(path_type=Path)
 
 
@@ -94,6 +93,104 @@ def _failure(outcomes) -> EitdipError | None:
     named = "; ".join(f"{outcome.name}: {outcome.error}" for outcome in failed)
     message = f"{len(failed)} of {len(outcomes)} data sets failed: {named}" if len(outcomes) > 1 else failed[0].error
     return (DivergenceError if any(outcome.diverged for outcome in failed) else EitdipError)(message)
+
+
+@app.command()
+@click.argument("data", type=_PATH)
+@click.option("--methods", default="", help="Names, comma-separated; 'eitdip info' lists all.")
+@click.option("--out", type=_PATH, default=Path("results/compare"), show_default=True, help="Folder for the results.")
+@click.option("--seed", type=int, default=0, show_default=True, help="First seed of every method.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs of every method.")
+@click.option("--seconds", type=float, default=None, help="Time budget of each run's steps, s; default none.")
+@click.option("--config", type=_PATH, help="TOML file; each table [methods.LABEL] has a method and its settings.")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="One option of all methods; may be repeated.")
+@click.option("--reference", type=_PATH, help="Measurement of the empty tank; default: the one beside DATA.")
+@click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
+@click.option("--resume", is_flag=True, help="Keep finished runs in the output folder, go on with an interrupted one.")
+def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, level, resume) -> int:
+    """Put several methods beside each other on DATA: table, pictures, curves, report.html.
+
+    Results of each run go to OUT/METHOD/seed-S. A method that fails is shown with its reason, and does not
+    stop the others; only if all fail, the exit code says so.
+    """
+    from eitdip import report
+    from eitdip.batch import Outcome
+    from eitdip.compare import COLUMNS, table
+    from eitdip.compare import compare as run_all
+    from eitdip.data import load
+    from eitdip.output import check_folder
+    from eitdip.parallel import together, world
+    from eitdip.threads import use_threads
+
+    comm = world()
+    chosen = _settings(config, pairs) | {"seed": seed} | ({} if seconds is None else {"seconds": seconds})
+    contenders = _contenders(methods, chosen)
+    with together(comm):
+        measurements = load(data, reference=reference, level=level)
+        if comm.rank == 0:
+            check_folder(out)
+    use_threads(contenders[0].options.threads)
+    entries = []
+    for entry in run_all(measurements, contenders, out, seeds=seeds, comm=comm, resume=resume):
+        if isinstance(entry, Outcome):
+            if comm.rank == 0:
+                _say(f"{entry.name}interrupted after {entry.steps} steps; go on with --resume")
+            return EXIT_INTERRUPTED
+        entries.append(entry)
+    with together(comm):
+        if comm.rank == 0:
+            report.write(out, entries, measurements, _command())
+            _say(_columns(["method", *COLUMNS], table(entries)))
+            for entry in entries:
+                if entry.error:
+                    _say(f"{entry.label}: {entry.error}")
+            _say(f"results: {out / 'report.html'}")
+    if not any(entry.results for entry in entries):
+        raise EitdipError(f"all {len(entries)} methods failed: {entries[0].error}")
+    return EXIT_DONE
+
+
+def _contenders(methods: str, chosen: dict) -> list:
+    """The named methods, and those of the configuration under their own labels."""
+    from eitdip.compare import Contender
+    from eitdip.options import options_for
+
+    tables = chosen.pop("methods", {})
+    if not isinstance(tables, dict) or not all(isinstance(own, dict) for own in tables.values()):
+        raise OptionError(
+            "config: got 'methods' that are no tables, expected [methods.LABEL] with a method and settings"
+        )
+    own = {name: {"method": name} for name in (word.strip() for word in methods.split(",")) if name}
+    repeated = own.keys() & tables.keys()
+    if repeated:
+        raise OptionError(f"methods: got {', '.join(sorted(repeated))} both by --methods and in the configuration")
+    contenders = []
+    for label, settings in (own | tables).items():
+        if not label or any(sign in label for sign in "/\\") or label.startswith("."):
+            raise OptionError(f"label of a method: got {label!r}, expected the name of a folder")
+        method = settings.get("method", label)
+        rest = {name: value for name, value in settings.items() if name != "method"}
+        contenders.append(Contender(label, method, options_for(method, chosen | rest)))
+    if not contenders:
+        raise OptionError("methods: got none; name some, such as --methods dip-tv,gn-tv")
+    return contenders
+
+
+def _command() -> str:
+    return shlex.join(["eitdip", *sys.argv[1:]])
+
+
+def _columns(names: list[str], rows: list[dict[str, str]]) -> str:
+    """Rows as text, each column as wide as it needs."""
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
 
 
 @app.command()
@@ -243,48 +340,6 @@ def _table(rows: dict[str, str]) -> str:
 
 def _say(text: str) -> None:
     click.echo(text)
-
-
-def run(command, *, name: str) -> int:
-    """Run a command function under the rules for errors and ranks; returns the exit code.
-
-    Known errors are one line on standard error, by rank 0. If only some ranks fail, the others may
-    be waiting for them: then all are ended.
-    """
-    try:
-        return command() or EXIT_DONE
-    except DivergenceError as error:
-        return _fail(f"{name}: diverged: {error}", EXIT_DIVERGED)
-    except EitdipError as error:
-        return _fail(f"{name}: error: {error}", EXIT_BAD_INPUT)
-    except click.ClickException as error:
-        return _fail(f"{name}: error: {error.format_message()}", EXIT_BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
-        return EXIT_INTERRUPTED
-    except Exception:
-        mpi = sys.modules.get("mpi4py.MPI")
-        if mpi is not None and mpi.COMM_WORLD.size > 1:
-            traceback.print_exc()  # a bug: show it, and do not let the other ranks wait
-            mpi.COMM_WORLD.Abort(1)
-        raise
-
-
-def _fail(message: str, code: int) -> int:
-    mpi = sys.modules.get("mpi4py.MPI")
-    comm = mpi.COMM_WORLD if mpi else None
-    if comm is None or comm.size == 1:
-        click.echo(message, err=True)
-        return code
-    everyone = comm.Ibarrier()
-    deadline = time.monotonic() + 3
-    while not everyone.Test():
-        if time.monotonic() > deadline:
-            click.echo(f"rank {comm.rank}: {message}", err=True)
-            comm.Abort(code)
-        time.sleep(0.01)
-    if comm.rank == 0:
-        click.echo(message, err=True)
-    return code
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ with those of `generators` and `neural_pde`. Everything here can be done by hand
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,9 +25,19 @@ from eitdip.options import METHODS, Options, options_for, settings
 from eitdip.parallel import from_root, together, world
 from eitdip.parameterization import Parameterization
 from eitdip.penalty import Tikhonov, TotalVariation, Values
-from eitdip.reconstruction import Budget, Discrepancy, FirstOf, GaussNewton, HeldOut, StoppingRule, WindowedVariance
+from eitdip.reconstruction import (
+    Budget,
+    Discrepancy,
+    FirstOf,
+    GaussNewton,
+    HeldOut,
+    StoppingRule,
+    TimeBudget,
+    WindowedVariance,
+)
 from eitdip.simulation import refuse_inverse_crime
 from eitdip.timing import Stopwatch
+from eitdip.truth import Truth
 
 __all__ = [
     "METHODS",
@@ -65,6 +76,12 @@ class Problem:
     data: np.ndarray
     background: float
     state: dict
+
+    @cached_property
+    def truth(self) -> Truth | None:
+        """The truth on the cells, if it is known. No method sees it; it is for those who judge."""
+        image = self.measurements.truth
+        return None if image is None else Truth(image, self.domain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +147,8 @@ def start(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | 
     make = _variational if options.objective == "variational" else _collocation
     objective = make(problem, options, seed, stopwatch).to(device_of(options))
     optimizer, schedule = _OPTIMIZERS[options.optimizer](objective, options)
-    return Run(objective, optimizer, schedule, _RULES[options.stop](options))
+    stop = _RULES[options.stop](options)
+    return Run(objective, optimizer, schedule, FirstOf(stop, TimeBudget(options.seconds)) if options.seconds else stop)
 
 
 def _variational(problem: Problem, options: Options, seed: int, stopwatch: Stopwatch | None) -> Variational:

@@ -63,9 +63,9 @@ class EnergyGaps(nn.Module):
     """Kohn-Vogelius misfit: mean of the energy gaps over what the noise alone makes of them.
 
     It takes the gaps that `eitdip.fem.KohnVogelius` predicts and is about 1 at the true conductivity, as
-    chi^2 / N is. But it is not the whitened likelihood: high frequencies of the flux count less than
-    their noise allows, and what `Terms.chi2` and the history call chi^2 / N is this value. The chi^2 / N
-    of a session's solution is that of least squares for every misfit.
+    chi^2 / N is, where there are moments enough to make up the fluxes. But it is not the whitened
+    likelihood: high frequencies of the flux count less than their noise allows. What `Terms.chi2` and the
+    history call chi^2 / N is this value; that of a session's solution is least squares for every misfit.
 
     Args:
         expected: Expected gaps at the truth, shape (K,), > 0; see `eitdip.fem.kohn_vogelius.noise_gaps`.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eitdip import __version__, metrics, plot
+from eitdip import __version__, plot
 from eitdip.atomic import write_atomically
 from eitdip.errors import OutputError
 from eitdip.mesh import write_domain
@@ -71,51 +71,11 @@ def summarize(problem: Problem, solution: Solution, method: str, options: Option
             "gain spread": float(calibration.gain.std()),
             "offset rms": float(np.sqrt(np.square(calibration.offset).mean())),
         },
-        "metrics": truth_metrics(problem, solution.sigma),
+        "metrics": None if problem.truth is None else problem.truth.metrics(solution.sigma),
         "mesh": {"nodes": len(problem.domain.points), "cells": len(problem.domain.cells), "hash": problem.domain.hash},
         "data": {"hash": data_hash(problem.measurements), "provenance": problem.measurements.provenance},
         "versions": versions(),
     }  # fmt: skip
-
-
-def truth_metrics(problem: Problem, sigma: np.ndarray) -> dict | None:
-    """Errors against the truth image, sampled at the cells; None without a truth.
-
-    A single entry is None where it has no meaning: the Dice score of a sign that the truth lacks,
-    contrast error and PSNR of a truth without contrast.
-    """
-    truth = problem.measurements.truth
-    if truth is None:
-        return None
-    true = sample_image(truth, problem.domain)
-    inside = np.isfinite(true)
-    true, sigma, areas = true[inside], sigma[inside], problem.domain.cell_sizes[inside]
-    flat = np.ptp(true) == 0
-    background = float(np.median(true))  # the truth's own: the fitted one differs, which would count as contrast
-    values = {
-        "relative L2": metrics.relative_l2(sigma, true, areas),
-        "contrast error": np.nan if flat else metrics.contrast_error(sigma, true, background, areas),
-        "dice conductive": metrics.dice(sigma, true, background, 1),
-        "dice resistive": metrics.dice(sigma, true, background, -1),
-        "PSNR": np.nan if flat else metrics.psnr(sigma, true),
-    }
-    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
-
-
-def sample_image(image: np.ndarray, domain) -> np.ndarray:
-    """An image over the domain's bounding square or box at the cell centroids, shape (C,).
-
-    Args:
-        image: Shape (H, W), row 0 at the largest y, or (D, H, W), slice 0 at the smallest z.
-        domain: Plane or solid.
-    """
-    widths = np.ptp(domain.points, axis=0)
-    if domain.dimension == 2:
-        widths = np.full(2, widths.max())
-    shares = (domain.centroids - domain.center) / widths + 0.5  # 0 to 1 along x, y, z
-    shares[:, 1] = 1 - shares[:, 1]
-    place = np.clip((shares[:, ::-1] * image.shape).astype(int), 0, np.array(image.shape) - 1)
-    return image[tuple(place.T)]
 
 
 def versions() -> dict[str, str]:

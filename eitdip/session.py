@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import resource
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from tqdm import tqdm
 
 from eitdip.errors import EitdipError, OutputError
 from eitdip.interruption import Interruption
+from eitdip.memory import peak_memory, reset_peak_memory
 from eitdip.methods import Problem, device_of, start
 from eitdip.options import Options, settings
 from eitdip.parallel import from_root, raise_together, together
@@ -37,7 +36,7 @@ class Solution:
         chi2: chi^2 / N of that prediction, by the finite-element model.
         seconds: Wall seconds of rank 0: "total", and the `PARTS` that add up to it. The backward pass
             counts to "network", but for the model's adjoint; waiting for other ranks to "other".
-        memory: Largest resident memory of each rank so far, MiB.
+        memory: Largest resident memory of each rank during the session, MiB.
         parallel: "ranks", "teams" that divided the seeds, "threads per rank" and "mesh ranks".
         solver: What the linear solver of rank 0 did, as JSON values.
     """
@@ -89,6 +88,7 @@ def solve(
     """
     team = comm if isinstance(comm, Team) else Team(comm, comm, 0, 1, options.seeds)
     device = device_of(options)
+    reset_peak_memory()
     stopwatch = Stopwatch(None if device.type == "cpu" else lambda: torch.cuda.synchronize(device))
     show = not quiet and team.whole.rank == 0
     with stopwatch("other"), nullcontext(interruption) if interruption else Interruption(team.whole) as asked:
@@ -122,12 +122,6 @@ def _agreed(outcomes: dict) -> tuple[Result, ...]:
 
 def _geometric_mean(results: tuple[Result, ...], name: str) -> np.ndarray:
     return np.exp(np.mean([np.log(getattr(result, name)) for result in results], axis=0))
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +177,14 @@ class _Work:
                 resume=checkpoint,
                 run=run,
                 interrupted=interrupted,
+                watch=self._watch,
             )
         checkpointer.finish()
         return result
+
+    def _watch(self, step) -> dict[str, float]:
+        truth = self.problem.truth
+        return {} if truth is None else {"relative L2": truth.relative_l2(step.terms.sigma.cpu().numpy())}
 
     def predict(self, sigma: np.ndarray) -> np.ndarray:
         """F(sigma), by a solver in the state from which seeds start."""

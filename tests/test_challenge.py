@@ -7,8 +7,8 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from eitdip.challenges import ktc2023
-from eitdip.cli import run
 from eitdip.data.ktc2023 import TANK
+from eitdip.exits import run
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.matrices import MARGIN
 from eitdip.phantoms import Inclusion, Phantom

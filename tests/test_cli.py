@@ -17,8 +17,9 @@ import pytest
 from scipy.io import savemat
 
 from eitdip import session
-from eitdip.cli import app, run
+from eitdip.cli import app
 from eitdip.data import load, save
+from eitdip.exits import run
 from tests.conftest import ROOT
 from tests.reconstruction.small import SETTINGS, SOLID, SOLIDS, cem, dtn, same
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("gmsh")
     [
         ["check_the_adjoint.py"],
         pytest.param(["deep_image_prior_disk.py"], marks=pytest.mark.slow),
-        pytest.param(["swap_parameterization.py"], marks=pytest.mark.slow),
+        pytest.param(["swap_parameterization.py", "--steps", "150", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["your_own_parameterization.py"], marks=pytest.mark.slow),
         pytest.param(["reconstruct_tank.py", "--steps", "20", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["resume_and_mpi.py"], marks=pytest.mark.slow),

@@ -1,11 +1,18 @@
 """The noise-weighted misfit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from eitdip.errors import InvalidDataError, NotPositiveError, ShapeError
+from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+from eitdip.methods import options_for, prepare, start
 from eitdip.misfit import EnergyGaps, LeastSquares
+from eitdip.phantoms import phantom
+from eitdip.reconstruction import reconstruct
+from eitdip.simulation import simulate_dirichlet
+from tests.reconstruction.small import SETTINGS, cem, dtn
 
 
 def test_chi2_of_exact_noise_is_one(rng):
@@ -110,3 +117,36 @@ class TestEnergyGaps:
     def test_noise_must_be_positive(self, wrong):
         with pytest.raises(NotPositiveError, match="expected gaps: got"):
             EnergyGaps([1.0, wrong])
+
+    @pytest.mark.usefixtures("gmsh")
+    def test_of_measured_moments(self):
+        """It is about 1 at the truth, and leads to a conductivity that explains the data."""
+        objects = phantom("three")
+        measurements = simulate_dirichlet(objects, order=3, moments=10, points=32, noise=0.02, h=0.08)
+        options = options_for("cells-kv", {"h": 0.15, "tv": 10.0, "link": "exp", "steps": 12, "fit_drift": False})
+        problem = prepare(measurements, options)
+        run = start(problem, options, seed=0)
+        truth = objects.on_domain(problem.domain, 1.0)
+        misfit, model = run.objective.misfit, run.objective.model
+        assert 0.5 < float(misfit(torch.from_numpy(model(truth)))) < 2
+        sigma = reconstruct(run.objective, run.optimizer, run.stop).sigma
+        fit = LeastSquares(problem.data, measurements.deviation)
+        chi2 = [
+            float(fit(torch.from_numpy(problem.model(x)))) for x in (np.full_like(sigma, problem.background), sigma)
+        ]
+        assert chi2[0] > 20 and chi2[1] < 1.5
+        assert np.linalg.norm(sigma - truth) < 0.75 * np.linalg.norm(problem.background - truth)
+
+    @pytest.mark.usefixtures("gmsh")
+    def test_data_without_complete_fluxes_are_refused(self):
+        gap = dtn().mask.copy()
+        gap[2, 3] = False
+        holed = dataclasses.replace(dtn(), mask=gap)
+        for data, more, message in (
+            (cem(), {}, "model 'electrodes' with 0 missing"),
+            (holed, {}, "model 'dirichlet' with 1 missing"),
+            (dtn(), {"held_out": 0.1}, "held_out=0.1; expected 'dirichlet'"),
+        ):
+            options = options_for("cells-kv", SETTINGS | more)
+            with pytest.raises(OptionError, match=message):
+                prepare(data, options)

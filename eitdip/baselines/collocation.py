@@ -79,7 +79,7 @@ class Collocation(Objective):
             losses, moments = self.losses()
             with torch.no_grad():
                 chi2 = float(self.misfit(moments.double()))
-                sigma = self.conductivity(self.cells).value[:, 0].double()
+                sigma = self.conductivity.values(self.cells).double()
         return Terms(losses, chi2, self.misfit.held_out(moments.double()), sigma, sigma)
 
     def _draw(self) -> None:

@@ -18,9 +18,9 @@ from scipy.ndimage import label, map_coordinates
 
 from eitdip import output, session
 from eitdip.atomic import write_atomically
-from eitdip.cli import run
 from eitdip.data import load
 from eitdip.errors import EitdipError, FileFormatError
+from eitdip.exits import run
 from eitdip.fem.matrices import MARGIN
 from eitdip.methods import options_for, prepare
 from eitdip.parallel import together, world

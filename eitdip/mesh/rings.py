@@ -8,8 +8,53 @@ import numpy as np
 from eitdip.errors import OptionError
 
 
+class Rings:
+    """What the layouts of solids share: equal electrodes in rings, numbered ring by ring."""
+
+    radius: float
+    rings: int | tuple[float, ...]
+    electrodes: int
+    first: float
+    clockwise: bool
+
+    @property
+    def dimension(self) -> int:
+        """3."""
+        return 3
+
+    @property
+    def electrode_count(self) -> int:
+        """L: all electrodes of all rings."""
+        return len(self.rings) * self.electrodes
+
+    def _settle(self, equal) -> None:
+        """Check what all layouts have, and keep rings as a tuple of their places; `equal` spaces a given number."""
+        if not 0 < self.radius < inf:
+            raise OptionError(f"radius: got {self.radius}, expected > 0, m")
+        if self.electrodes < 0 or self.electrodes == 1:
+            raise OptionError(f"electrodes: got {self.electrodes}, expected 0 or at least 2 per ring")
+        if not np.isfinite(self.first):
+            raise OptionError(f"first: got {self.first}, expected an angle in degrees")
+        rings = self.rings
+        if np.ndim(rings) == 0:
+            if not (rings == int(rings) and rings >= 1):
+                raise OptionError(f"rings: got {rings}, expected how many (at least 1) or a list of their places")
+            rings = equal(int(rings))
+        places = np.asarray(rings, dtype=float)
+        if places.ndim != 1 or not np.isfinite(places).all() or (self.electrodes and not places.size):
+            raise OptionError(f"rings: got {rings}, expected how many or a list of at least one place")
+        object.__setattr__(self, "rings", tuple(places.tolist()) if self.electrodes else ())
+
+    def _around(self, angle: float) -> tuple[int, float]:
+        """Number within its ring of the electrode nearest to an angle, and the angle between them, rad."""
+        pitch = 2 * pi / self.electrodes
+        steps = (-1 if self.clockwise else 1) * (angle - radians(self.first)) / pitch
+        number = round(steps)
+        return number % self.electrodes + 1, abs(steps - number) * pitch
+
+
 @dataclass(frozen=True)
-class WallRings:
+class WallRings(Rings):
     """Rings of equal rectangular electrodes on the wall of an upright cylinder: what `eitdip.mesh.Cylinder` describes.
 
     Args:
@@ -29,11 +74,9 @@ class WallRings:
     clockwise: bool = False
 
     def __post_init__(self):
-        _check_ring(self)
         if not 0 < self.height < inf:
             raise OptionError(f"height: got {self.height}, expected > 0, m")
-        places = lambda count: (np.arange(count) + 0.5) * self.height / count  # noqa: E731
-        object.__setattr__(self, "rings", _places(self.rings, self.electrodes, places))
+        self._settle(lambda count: (np.arange(count) + 0.5) * self.height / count)
         if not self.electrodes:
             return
         if not 0 < self.width * self.electrodes < 2 * pi * self.radius:
@@ -47,16 +90,6 @@ class WallRings:
                 f"rings, electrode_height: got rings at {self.rings} m and {self.electrode_height} m; expected "
                 f"increasing heights, electrodes higher than 0 that do not touch and lie within 0..{self.height} m"
             )
-
-    @property
-    def dimension(self) -> int:
-        """3."""
-        return 3
-
-    @property
-    def electrode_count(self) -> int:
-        """L: all electrodes of all rings."""
-        return len(self.rings) * self.electrodes
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -84,7 +117,7 @@ class WallRings:
         """
         if not self.electrodes:
             return 0, inf, inf
-        number, angle = _around(self, atan2(y, x))
+        number, angle = self._around(atan2(y, x))
         ring = min(range(len(self.rings)), key=lambda i: abs(z - self.rings[i]))
         aside = max(0.0, self.radius * angle - 0.5 * self.width)
         above = max(0.0, abs(z - self.rings[ring]) - 0.5 * self.electrode_height)
@@ -92,7 +125,7 @@ class WallRings:
 
 
 @dataclass(frozen=True)
-class CapRings:
+class CapRings(Rings):
     """Rings of equal round electrodes on a ball: what `eitdip.mesh.Ball` describes.
 
     Args:
@@ -110,9 +143,7 @@ class CapRings:
     clockwise: bool = False
 
     def __post_init__(self):
-        _check_ring(self)
-        places = lambda count: 180.0 * np.arange(1, count + 1) / (count + 1) - 90.0  # noqa: E731
-        object.__setattr__(self, "rings", _places(self.rings, self.electrodes, places))
+        self._settle(lambda count: 180.0 * np.arange(1, count + 1) / (count + 1) - 90.0)
         if not self.electrodes:
             return
         latitudes = np.radians(self.rings)
@@ -124,16 +155,6 @@ class CapRings:
                 "increasing latitudes between -90 and 90 degrees, and electrodes larger than 0 that touch neither "
                 "each other nor a pole"
             )
-
-    @property
-    def dimension(self) -> int:
-        """3."""
-        return 3
-
-    @property
-    def electrode_count(self) -> int:
-        """L: all electrodes of all rings."""
-        return len(self.rings) * self.electrodes
 
     @property
     def opening(self) -> float:
@@ -166,7 +187,7 @@ class CapRings:
         """
         if not self.electrodes:
             return 0, inf, inf
-        number, longitude = _around(self, atan2(y, x))
+        number, longitude = self._around(atan2(y, x))
         latitude, distance = atan2(z, hypot(x, y)), inf
         for index, place in enumerate(radians(degrees) for degrees in self.rings):
             cosine = sin(latitude) * sin(place) + cos(latitude) * cos(place) * cos(longitude)
@@ -175,32 +196,3 @@ class CapRings:
                 ring, distance = index, angle
         aside = max(0.0, self.radius * (distance - self.opening))
         return ring * self.electrodes + number, aside, self.radius - hypot(x, y, z)
-
-
-def _check_ring(layout) -> None:
-    if not 0 < layout.radius < inf:
-        raise OptionError(f"radius: got {layout.radius}, expected > 0, m")
-    if layout.electrodes < 0 or layout.electrodes == 1:
-        raise OptionError(f"electrodes: got {layout.electrodes}, expected 0 or at least 2 per ring")
-    if not np.isfinite(layout.first):
-        raise OptionError(f"first: got {layout.first}, expected an angle in degrees")
-
-
-def _places(rings, electrodes: int, equal) -> tuple[float, ...]:
-    """Rings as a tuple of their places; `equal` spaces a given number of them."""
-    if np.ndim(rings) == 0:
-        if not (rings == int(rings) and rings >= 1):
-            raise OptionError(f"rings: got {rings}, expected how many (at least 1) or a list of their places")
-        rings = equal(int(rings))
-    places = np.asarray(rings, dtype=float)
-    if places.ndim != 1 or not np.isfinite(places).all() or (electrodes and not places.size):
-        raise OptionError(f"rings: got {rings}, expected how many or a list of at least one place")
-    return tuple(places.tolist()) if electrodes else ()
-
-
-def _around(layout, angle: float) -> tuple[int, float]:
-    """Number within its ring of the electrode nearest to an angle, and the angle between them, rad."""
-    pitch = 2 * pi / layout.electrodes
-    steps = (-1 if layout.clockwise else 1) * (angle - radians(layout.first)) / pitch
-    number = round(steps)
-    return number % layout.electrodes + 1, abs(steps - number) * pitch

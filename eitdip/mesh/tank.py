@@ -69,7 +69,19 @@ class Tank:
         return disk(h=h, degree=degree, h_boundary=h_boundary, **asdict(self))
 
 
-class Cylinder(WallRings):
+class _Solid:
+    def mesh(self, h: float, *, degree: int = 1, h_boundary: float | None = None) -> Domain:
+        """A mesh with edge length h, m; see `eitdip.mesh.cylinder` and `eitdip.mesh.ball`.
+
+        Raises:
+            OptionError: If a size is out of range, or the degree is not 1.
+        """
+        if degree != 1:
+            raise OptionError(f"degree: got {degree}, expected 1: meshes of solids have straight tetrahedra")
+        return self._mesh(h, h_boundary)
+
+
+class Cylinder(_Solid, WallRings):
     """An upright cylinder with rings of equal rectangular electrodes on its wall.
 
     Its axis is the z axis, from z = 0 at the bottom to the height. Electrodes are numbered ring by
@@ -90,17 +102,10 @@ class Cylinder(WallRings):
         OptionError: If a size is out of range.
     """
 
-    def mesh(self, h: float, *, degree: int = 1, h_boundary: float | None = None) -> Domain:
-        """A mesh with edge length h, m; see `eitdip.mesh.cylinder`.
-
-        Raises:
-            OptionError: If a size is out of range, or the degree is not 1.
-        """
-        _check_straight(degree)
-        return mesh_cylinder(self, h, h_boundary)
+    _mesh = mesh_cylinder
 
 
-class Ball(CapRings):
+class Ball(_Solid, CapRings):
     """A ball about the origin with rings of equal round electrodes, each ring at one latitude.
 
     Electrodes are numbered ring by ring from the lowest; each ring begins at the same longitude.
@@ -118,16 +123,4 @@ class Ball(CapRings):
         OptionError: If a size is out of range.
     """
 
-    def mesh(self, h: float, *, degree: int = 1, h_boundary: float | None = None) -> Domain:
-        """A mesh with edge length h, m; see `eitdip.mesh.ball`.
-
-        Raises:
-            OptionError: If a size is out of range, or the degree is not 1.
-        """
-        _check_straight(degree)
-        return mesh_ball(self, h, h_boundary)
-
-
-def _check_straight(degree: int) -> None:
-    if degree != 1:
-        raise OptionError(f"degree: got {degree}, expected 1: meshes of solids have straight tetrahedra")
+    _mesh = mesh_ball

@@ -1,8 +1,7 @@
 """Networks that generate images, volumes and fields of coordinates. Never DOLFINx, never MPI."""
 
 from eitdip.networks.coordinates import CoordinateNetwork
-from eitdip.networks.decoder import Decoder
-from eitdip.networks.deep_decoder import DeepDecoder
+from eitdip.networks.decoder import Decoder, DeepDecoder
 from eitdip.networks.initialization import initialize
 from eitdip.networks.skip import SkipNetwork
 from eitdip.networks.unet import UNet

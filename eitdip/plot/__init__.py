@@ -6,8 +6,9 @@ All functions raise ShapeError for arrays that do not fit, NotPositiveError for 
 that are not > 0, InvalidDataError for other bad values, OutputError if the file cannot be written.
 """
 
+from eitdip.plot.comparison import against_time
 from eitdip.plot.fields import conductivity, images, labels
 from eitdip.plot.histories import curves, data_fit
 from eitdip.plot.solids import render, slices
 
-__all__ = ["conductivity", "curves", "data_fit", "images", "labels", "render", "slices"]
+__all__ = ["against_time", "conductivity", "curves", "data_fit", "images", "labels", "render", "slices"]

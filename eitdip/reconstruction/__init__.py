@@ -11,6 +11,7 @@ from eitdip.reconstruction.stopping import (
     FirstOf,
     HeldOut,
     StoppingRule,
+    TimeBudget,
     WindowedVariance,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "Status",
     "Step",
     "StoppingRule",
+    "TimeBudget",
     "WindowedVariance",
     "iterate",
     "reconstruct",

@@ -64,8 +64,8 @@ class GaussNewton(torch.optim.Optimizer):
         generator = getattr(getattr(objective, "parameterization", None), "generator", None)
         if not isinstance(generator, FreeField):
             raise OptionError(
-                f"Gauss-Newton: got a generator {type(generator).__name__}, expected FreeField (cells or pixels); "
-                "use Adam or L-BFGS"
+                f"Gauss-Newton: got a generator {type(generator).__name__}, expected FreeField "
+                "(cells, vertices or pixels); use Adam or L-BFGS"
             )
         if not isinstance(objective.misfit, LeastSquares):
             raise OptionError(

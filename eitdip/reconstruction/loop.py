@@ -1,5 +1,6 @@
 """The one loop: optimize, watch, stop, keep, resume."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
     """
     iteration = start
     while True:
+        began = time.perf_counter()
         evaluations: list[Terms] = []
 
         def evaluate(seen=evaluations, iteration=iteration) -> torch.Tensor:
@@ -52,7 +54,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
         optimizer.step(evaluate)
         if schedule is not None:
             schedule.step()
-        yield Step(iteration, evaluations[0])
+        yield Step(iteration, evaluations[0], time.perf_counter() - began)
         iteration += 1
 
 
@@ -83,6 +85,7 @@ def reconstruct(
     resume: Checkpoint | None = None,
     run: str = "",
     interrupted: Callable[[], bool] = lambda: False,
+    watch: Callable[[Step], dict[str, float]] = lambda step: {},
 ) -> Result:
     """Minimize an objective until the stopping rule ends it.
 
@@ -96,6 +99,7 @@ def reconstruct(
             of an uninterrupted run on the CPU.
         run: Fingerprint written into checkpoints.
         interrupted: Asked after each step; True ends the loop. Under MPI all ranks must agree.
+        watch: More named numbers of a step for the history, such as the distance to a known truth.
 
     Returns:
         The kept iterate and the history.
@@ -111,7 +115,7 @@ def reconstruct(
     try:
         for step in iterate(objective, optimizer, schedule, state.iterations):
             decision = stop.update(step)
-            state.record(step, decision.keep)
+            state.record(step, decision.keep, watch(step))
             if decision.stop:
                 state.ended = (decision.status, decision.reason)
             progress = Progress(step, state.kept, state.result, state.checkpoint)
@@ -136,10 +140,11 @@ class _LoopState:
         self.estimate = self.sigma = None
         self.ended: tuple[Status, str] | tuple[()] = ()
 
-    def record(self, step: Step, keep: bool) -> None:
+    def record(self, step: Step, keep: bool, watched: dict[str, float]) -> None:
         terms = step.terms
         row = {"loss": float(terms.total.detach()), "chi2": terms.chi2, "held_out": terms.held_out}
-        row |= {name: float(loss.detach()) for name, loss in terms.losses.items()}
+        row |= {name: float(loss.detach()) for name, loss in terms.losses.items()} | watched
+        row["seconds"] = step.seconds + (self.history["seconds"][-1] if "seconds" in self.history else 0.0)
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
         self.iterations = step.iteration + 1

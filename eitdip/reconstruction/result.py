@@ -19,10 +19,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step: the terms at the parameters *before* the update."""
+    """One step: the terms at the parameters *before* the update, and the seconds that the step took."""
 
     iteration: int
     terms: Terms
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,8 @@ class Result:
         reason: The same in words.
         iterations: Steps taken in all, resumed ones included.
         kept: The iteration whose conductivity this is.
-        history: Name to values per step: "loss", "chi2", "held_out" and each weighted term.
+        history: Name to values per step: "loss", "chi2", "held_out", each weighted term, what else was watched,
+            and "seconds" since the first step, without what lies between steps.
     """
 
     estimate: np.ndarray

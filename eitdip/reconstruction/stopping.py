@@ -58,6 +58,22 @@ class Budget(StoppingRule):
         return Decision(True, stop, Status.BUDGET, f"all {self.steps} steps used")
 
 
+class TimeBudget(StoppingRule):
+    """Stop when the steps have taken so many seconds, those before an interruption included; keep the last iterate."""
+
+    state = ("_used",)
+
+    def __init__(self, seconds: float):
+        if not seconds > 0:
+            raise OptionError(f"seconds: got {seconds}, expected > 0")
+        self.seconds = float(seconds)
+        self._used = 0.0
+
+    def update(self, step):
+        self._used += step.seconds
+        return Decision(True, self._used >= self.seconds, Status.BUDGET, f"all {self.seconds:g} seconds used")
+
+
 class Discrepancy(StoppingRule):
     """Stop as soon as chi^2 / N of the fitted data is at most `target` (Morozov)."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from eitdip.errors import OptionError
 from eitdip.methods import options_for, prepare, start
 from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.options import CHOICES
@@ -162,6 +163,30 @@ def test_everything_moves_to_another_device(name, dimension):
     assert field.device.type == "meta" and field.shape == make(name, dimension).shape
 
 
+@pytest.mark.parametrize("width", [-2, 0, 1, 7])
+def test_an_odd_width_of_the_two_layer_generator_is_refused(width):
+    with pytest.raises(OptionError, match=f"width of the two-layer generator: got {width}, expected an even number"):
+        TwoLayer((8, 8), width)
+
+
+@pytest.mark.parametrize(("pairs", "sharpness"), [(0, 10.0), (1, 0.0), (1, -1.0), (2, np.inf), (2, np.nan)])
+def test_level_sets_out_of_range_are_refused(pairs, sharpness):
+    with pytest.raises(OptionError, match=f"pairs, sharpness: got {pairs}, {sharpness}, expected at least 1, and > 0"):
+        LevelSets((8, 8), pairs, sharpness)
+
+
+def test_level_sets_are_piecewise_constant_with_sharp_transitions():
+    """Two functions make four phases: nothing, one value, the other, and both."""
+    field = LevelSets((8, 8), sharpness=1e4)
+    with torch.no_grad():
+        field.values.copy_(torch.tensor([0.5, -2.0]))
+        field.functions.fill_(-1.0)
+        field.functions[0, :4] = field.functions[1, :, :3] = 1.0
+        phases = field()
+    for rows, columns, value in ((0, 0, -1.5), (0, 3, 0.5), (4, 0, -2.0), (4, 3, 0.0)):
+        assert (phases[rows : rows + 4, columns:][:, : 3 if columns == 0 else None] == value).all()
+
+
 @pytest.mark.usefixtures("gmsh")
 @every_dimension
 @every_case
@@ -169,7 +194,7 @@ def test_the_misfit_falls(name, dimension):
     measurements, size = (cem(), SETTINGS) if dimension == 2 else (cylinder(), SOLID)
     channels = {} if name == "level-set" else {"channels": 8}
     size = {key: value for key, value in size.items() if key != "channels"} | channels
-    options = options_for("dip-tv", size | {"generator": name, "steps": 4, "learning_rate": 0.01, "tv": 0.1})
+    options = options_for("dip-tv", size | {"generator": name, "steps": 4, "tv": 0.1})
     run = start(prepare(measurements, options), options, seed=0)
     result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)
     assert min(result.history["misfit"][1:]) < result.history["misfit"][0]

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from eitdip import output, session
-from eitdip.cli import app, run
+from eitdip.cli import app
+from eitdip.exits import run
 from eitdip.parallel import world
 
 SETTINGS = {"h": 0.35, "size": 16, "channels": 4, "steps": 5, "checkpoint_seconds": 0}

@@ -8,6 +8,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
+from benchmarks import disk
 from eitdip.errors import OptionError
 from eitdip.methods import options_for, prepare, start
 from eitdip.misfit import EnergyGaps, LeastSquares
@@ -162,7 +163,7 @@ def problem(measurements=None, **changes):
 
 
 @pytest.mark.usefixtures("gmsh")
-@pytest.mark.parametrize("generator", ["cells", "pixels"])
+@pytest.mark.parametrize("generator", ["cells", "pixels", "vertices"])
 @pytest.mark.parametrize("measurements", [dtn, cem])
 def test_the_objective_falls_in_every_step(measurements, generator):
     ready, options = problem(measurements(), generator=generator)
@@ -208,6 +209,16 @@ def test_continuation_starts_strong_and_ends_at_the_weights_given():
 
 
 @pytest.mark.usefixtures("gmsh")
+def test_the_reference_disk():
+    """Error at 1 % noise, where a prototype reached 0.170; and no stall at 0.1 %."""
+    (usual,) = disk.run("gn-tv", changes={"h": 0.1})
+    assert usual["relative L2"] <= 0.165 and usual["steps"] <= 15 and 0.7 < usual["chi2"] <= 1.1
+    (quiet,) = disk.run("gn-tv", noise=0.001, changes={"h": 0.1, "steps": 8})
+    assert quiet["relative L2"] < usual["relative L2"] and quiet["chi2"] <= 1.1
+    assert quiet["misfit"][0] > 1e4 and all(later < earlier for earlier, later in pairwise(quiet["misfit"][:6]))
+
+
+@pytest.mark.usefixtures("gmsh")
 @pytest.mark.parametrize("tv", [0.05, 500.0])
 def test_discrepancy_chooses_the_weight(tv):
     ready, options = problem(tv=tv, stop="discrepancy", steps=60, h=0.15)
@@ -233,7 +244,7 @@ def test_resumed_steps_have_the_same_bits(tmp_path):
     assert resumed.iterations == whole.iterations == 6
     assert np.array_equal(resumed.sigma, whole.sigma)
     for name, values in whole.history.items():
-        assert np.array_equal(values, resumed.history[name], equal_nan=True), name
+        assert name == "seconds" or np.array_equal(values, resumed.history[name], equal_nan=True), name
 
 
 def test_what_it_cannot_do_is_refused(rng):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eitdip.output import sample_image
+from eitdip.truth import sample_image
 from tests.shapes import rectangle
 from tests.solids import box
 

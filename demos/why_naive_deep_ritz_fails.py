@@ -1,0 +1,137 @@
+"""Why deep Ritz, minimized over potentials and conductivity together, finds no conductivity; and what does.
+
+With given boundary values, the potential is what makes the energy
+
+    E(u, sigma) = 1/2 int sigma |grad u|^2
+
+least. So it is tempting to let networks of u and sigma minimize E together, with a penalty on the flux that was
+measured. But for any u the energy is linear in sigma and grows with it: there is no minimum over sigma but at its lower
+bound. The networks find that out: sigma goes to the bound, the energy goes down with it, and a thin rim keeps the flux
+at the boundary so right that the method's own misfit says that all is well. The misfit of a finite-element model,
+which knows what current such a conductivity would carry, tells the truth.
+
+The same kind of networks find the conductivity from the gap between two energies. A stream function psi, whose
+tangential derivative is the flux, makes 1/2 int |curl psi|^2 / sigma least, which falls with sigma; and
+
+    1/2 int |sigma^(1/2) grad u - sigma^(-1/2) curl psi|^2 = E(u, sigma) + E(psi, 1 / sigma) - (a constant)
+
+is zero at the solution and nowhere else (Kohn and Vogelius).
+
+    python demos/why_naive_deep_ritz_fails.py [--steps 300] [--out why_naive_deep_ritz_fails.png]
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from eitdip import plot
+from eitdip.baselines.collocation import Sampling
+from eitdip.baselines.deep_ritz import ConjugatePairs, DeepRitzKV, NaiveDeepRitz, energies
+from eitdip.baselines.disk import DirichletDisk, unit_coordinates
+from eitdip.baselines.fields import Conductivity, HardPotentials, drawn
+from eitdip.methods import options_for, prepare
+from eitdip.metrics import relative_l2
+from eitdip.misfit import LeastSquares
+from eitdip.networks.jets import Jet
+from eitdip.networks.potentials import SmoothNetwork
+from eitdip.parameterization import Bounded
+from eitdip.phantoms import phantom
+from eitdip.reconstruction import Budget, reconstruct
+from eitdip.simulation import simulate_dirichlet
+from eitdip.threads import use_threads
+
+LOWEST, HIGHEST = 0.1, 10.0
+
+
+def objectives(measurements, domain) -> dict:
+    """The same data, the same kind of networks, two losses."""
+    generator = torch.Generator().manual_seed(0)
+    disk = DirichletDisk(measurements.sources, measurements.moments)
+
+    def network(outputs: int, widths: tuple[int, ...], features: int, frequency: float):
+        return drawn(SmoothNetwork(outputs, widths, features=features, frequency=frequency), generator, torch.float32)
+
+    def common() -> dict:
+        return {
+            "disk": disk,
+            "conductivity": Conductivity(network(1, (64, 64), 64, 1.0), Bounded(1.0, LOWEST, HIGHEST)),
+            "misfit": LeastSquares(measurements.values, measurements.deviation),
+            "cells": torch.from_numpy(unit_coordinates(domain, domain.centroids)),
+            "sampling": Sampling(1024),
+        }
+
+    count, widths = len(measurements.sources), (64, 64, 64, 96)
+    return {
+        "energy alone": NaiveDeepRitz(HardPotentials(disk, network(count, widths, 32, 0.7)), **common()),
+        "energy gap": DeepRitzKV(ConjugatePairs(disk, network(2 * count, widths, 32, 0.7)), **common()),
+    }
+
+
+def check_that_energy_is_linear(objective: NaiveDeepRitz) -> None:
+    """A tenth of the conductivity has a tenth of the energy, whatever the potentials are."""
+    with torch.no_grad():
+        u = objective.potentials(Jet.coordinates(objective.interior, laplacian=False))
+        sigma = objective.conductivity(objective.interior).value
+        assert torch.allclose(energies(u, 0.1 * sigma), 0.1 * energies(u, sigma))
+
+
+def image(domain, sigma: np.ndarray) -> np.ndarray:
+    """A conductivity per cell as seen by the pixels of a square about the disk; NaN outside."""
+    x = np.linspace(-1, 1, 200)
+    pixels = np.stack(np.meshgrid(x, -x), axis=-1)
+    seen = sigma[cKDTree(domain.centroids).query(pixels)[1]]
+    return np.where(np.linalg.norm(pixels, axis=-1) < 1, seen, np.nan)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=Path("why_naive_deep_ritz_fails.png"))
+    arguments = parser.parse_args()
+    use_threads()
+
+    objects = phantom("three")
+    measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
+    problem = prepare(measurements, options_for("gn-tv"))  # the finite elements that judge both
+    domain, model = problem.domain, problem.model
+    truth = objects.on_domain(domain, 1.0)
+    panels, results = {"truth": image(domain, truth)}, {}
+    for name, objective in objectives(measurements, domain).items():
+        optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
+        result = reconstruct(
+            objective,
+            optimizer,
+            Budget(arguments.steps),
+            schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.steps, 0.0005),
+            watch=lambda step: {"error": relative_l2(step.terms.sigma.numpy(), truth, domain.cell_sizes)},
+        )
+        history, equation = result.history, "energy" if "energy" in result.history else "equation"
+        print(f"{name}:\n    step   {equation:>8}   own chi^2/N   relative L2")
+        for i in np.linspace(0, arguments.steps - 1, 6).astype(int):
+            print(f"    {i:4}   {history[equation][i]:8.2f}   {history['chi2'][i]:11.2f}   {history['error'][i]:11.3f}")
+        fit = np.square((model(result.sigma) - problem.data) / measurements.deviation).mean()
+        print(
+            f"    chi^2/N by finite elements {fit:.2f}, sigma from {result.sigma.min():.2f} to {result.sigma.max():.2f}"
+        )
+        panels[f"{name}: error {history['error'][-1]:.2f}"] = image(domain, result.sigma)
+        results[name] = history, fit, result.sigma
+        if isinstance(objective, NaiveDeepRitz):
+            check_that_energy_is_linear(objective)
+    plot.images(
+        arguments.out, panels, extent=(-1, 1, -1, 1), background=1.0, title="What deep Ritz makes of three objects"
+    )
+
+    history, fit, sigma = results["energy alone"]
+    assert history["energy"][-1] < 0.6 * history["energy"][0], "the energy falls ..."
+    assert history["error"][-1] > 1.5 * history["error"][0], "... and the conductivity gets worse than none,"
+    assert np.median(sigma) < 2 * LOWEST, "down to the lower bound,"
+    assert history["chi2"][-1] < 0.1 * history["chi2"][0] and fit > 1000, "with a misfit that deceives"
+    history, fit, _ = results["energy gap"]
+    assert history["error"][-1] < 0.25 and fit < 5, "the gap finds the three objects"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Every generator of conductivities gives the same on one and on two ranks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eitdip.data import save
+from eitdip.options import CHOICES
+from eitdip.parallel import alone
+from tests.parallel.run_generators import SIZES, solve_all
+from tests.reconstruction.small import cem, cylinder, same
+
+HERE = Path(__file__).parent
+GENERATORS = CHOICES["generator"]
+
+
+@pytest.fixture(scope="module")
+def runs(mpiexec, tmp_path_factory) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Conductivities on one and on two ranks."""
+    pytest.importorskip("gmsh", exc_type=(ImportError, OSError))
+    folder = tmp_path_factory.mktemp("generators")
+    save(folder / "plane.h5", cem())
+    save(folder / "solid.h5", cylinder())
+    mpiexec(2, HERE / "run_generators.py", str(folder), str(folder / "out.npz"))
+    with np.load(folder / "out.npz") as file:
+        two = dict(file)
+    assert two.pop("ranks") == 2  # and not two programs of one rank each
+    return solve_all(folder, alone()), two
+
+
+@pytest.mark.parametrize("body", SIZES)
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_two_ranks_find_what_one_finds(generator, body, runs):
+    one, two = (found[f"{body} {generator}"] for found in runs)
+    assert np.ptp(one) > 1e-5 * one.max()  # it has left the background
+    assert np.abs(two - one).max() <= 1e-6 * np.ptp(one)
+
+
+def test_generators_differ(runs):
+    """No name stands for another's generator."""
+    for body in SIZES:
+        found = [runs[0][f"{body} {generator}"] for generator in GENERATORS]
+        for i, one in enumerate(found):
+            assert not any(same(one, other, 1e-6) for other in found[:i])
