@@ -2,10 +2,12 @@
 
 Their second phantom: heart (2) and lungs (5) in a background of 1, blurred as theirs by a Gaussian of 0.04
 radii, so that the equation holds pointwise. The ellipses are this package's, for theirs are not published.
-Potentials of three currents come from finite elements; cubic fits to the nodes around each point give the
-derivatives that div(sigma grad u) = 0 asks for. The network never sees a mesh.
+Their fourth current is minus the third, so three are used. Potentials come from finite elements; cubic fits to the
+nodes around each point give the derivatives that div(sigma grad u) = 0 asks for. The loss and its weights are
+theirs; the network is not: its Fourier features and its exponential need hundreds of steps where a plain tanh
+network, `eitdip.baselines.bar_sochen.paper_network`, needs a hundred thousand.
 
-    python demos/bar_sochen.py [--steps 2000] [--out bar_sochen.png]
+    python demos/bar_sochen.py [--steps 1000] [--out bar_sochen.png]
 """
 
 import argparse
@@ -56,7 +58,7 @@ def potentials(domain, sigma: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--h", type=float, default=0.02, help="edge length of the mesh that makes the potentials")
     parser.add_argument("--out", default="bar_sochen.png")
     arguments = parser.parse_args()
@@ -84,13 +86,15 @@ def main() -> None:
     result = reconstruct(objective, optimizer, Budget(arguments.steps), schedule=schedule)
     error = np.sqrt((areas * (result.sigma - truth) ** 2).sum() / (areas * truth**2).sum())
     print(f"relative L2 error {error:.3f} after {result.iterations} steps (theirs: 0.141 on their phantom)")
-    assert error < 0.141, "not as good as what they ship"
 
     axis = (np.arange(256) + 0.5) / 128 - 1
     grid = np.stack(np.meshgrid(axis, -axis), axis=-1)
     image = np.where(np.hypot(*grid.T).T <= 1, sigma(grid.reshape(-1, 2)).reshape(256, 256), np.nan)
     title = f"Bar-Sochen, semi-inverse: relative L2 error {error:.3f}"
-    conductivity(arguments.out, domain, result.sigma, truth=image, background=1.0, title=title)
+    with torch.no_grad():  # the network knows sigma everywhere, so also at the vertices
+        found = objective.conductivity.values(torch.tensor(domain.points, dtype=torch.float32)).numpy()
+    conductivity(arguments.out, domain, found.astype(float), truth=image, background=1.0, title=title)
+    assert error < 0.1, "the conductivity was not found"
 
 
 if __name__ == "__main__":

@@ -28,46 +28,16 @@ import torch
 from scipy.spatial import cKDTree
 
 from eitdip import plot
-from eitdip.baselines.collocation import Sampling
-from eitdip.baselines.deep_ritz import ConjugatePairs, DeepRitzKV, NaiveDeepRitz, energies
-from eitdip.baselines.disk import DirichletDisk, unit_coordinates
-from eitdip.baselines.fields import Conductivity, HardPotentials, drawn
-from eitdip.methods import options_for, prepare
+from eitdip.baselines.deep_ritz import NaiveDeepRitz, energies
+from eitdip.methods import options_for, prepare, start
 from eitdip.metrics import relative_l2
-from eitdip.misfit import LeastSquares
 from eitdip.networks.jets import Jet
-from eitdip.networks.potentials import SmoothNetwork
-from eitdip.parameterization import Bounded
 from eitdip.phantoms import phantom
-from eitdip.reconstruction import Budget, reconstruct
+from eitdip.reconstruction import reconstruct
 from eitdip.simulation import simulate_dirichlet
 from eitdip.threads import use_threads
 
-LOWEST, HIGHEST = 0.1, 10.0
-
-
-def objectives(measurements, domain) -> dict:
-    """The same data, the same kind of networks, two losses."""
-    generator = torch.Generator().manual_seed(0)
-    disk = DirichletDisk(measurements.sources, measurements.moments)
-
-    def network(outputs: int, widths: tuple[int, ...], features: int, frequency: float):
-        return drawn(SmoothNetwork(outputs, widths, features=features, frequency=frequency), generator, torch.float32)
-
-    def common() -> dict:
-        return {
-            "disk": disk,
-            "conductivity": Conductivity(network(1, (64, 64), 64, 1.0), Bounded(1.0, LOWEST, HIGHEST)),
-            "misfit": LeastSquares(measurements.values, measurements.deviation),
-            "cells": torch.from_numpy(unit_coordinates(domain, domain.centroids)),
-            "sampling": Sampling(1024),
-        }
-
-    count, widths = len(measurements.sources), (64, 64, 64, 96)
-    return {
-        "energy alone": NaiveDeepRitz(HardPotentials(disk, network(count, widths, 32, 0.7)), **common()),
-        "energy gap": DeepRitzKV(ConjugatePairs(disk, network(2 * count, widths, 32, 0.7)), **common()),
-    }
+LOWEST, HIGHEST = 0.1, 10.0  # over the background
 
 
 def check_that_energy_is_linear(objective: NaiveDeepRitz) -> None:
@@ -95,41 +65,36 @@ def main() -> None:
 
     objects = phantom("three")
     measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
-    problem = prepare(measurements, options_for("gn-tv"))  # the finite elements that judge both
-    domain, model = problem.domain, problem.model
-    truth = objects.on_domain(domain, 1.0)
-    panels, results = {"truth": image(domain, truth)}, {}
-    for name, objective in objectives(measurements, domain).items():
-        optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
-        result = reconstruct(
-            objective,
-            optimizer,
-            Budget(arguments.steps),
-            schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.steps, 0.0005),
-            watch=lambda step: {"error": relative_l2(step.terms.sigma.numpy(), truth, domain.cell_sizes)},
-        )
-        history, equation = result.history, "energy" if "energy" in result.history else "equation"
-        print(f"{name}:\n    step   {equation:>8}   own chi^2/N   relative L2")
+    panels, results = {}, {}
+    for method, equation in (("deep-ritz-naive", "energy"), ("deep-ritz", "equation")):
+        settings = {"link": "bounded", "low": LOWEST, "high": HIGHEST, "steps": arguments.steps}
+        options = options_for(method, settings)
+        problem = prepare(measurements, options)
+        truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.cell_sizes
+        run = start(problem, options, seed=0)
+
+        def watch(step, truth=truth, areas=areas):
+            return {"error": relative_l2(step.terms.sigma.numpy(), truth, areas)}
+
+        result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule, watch=watch)
+        history, sigma = result.history, result.sigma
+        print(f"{method}:\n    step   {equation:>8}   own chi^2/N   relative L2")
         for i in np.linspace(0, arguments.steps - 1, 6).astype(int):
             print(f"    {i:4}   {history[equation][i]:8.2f}   {history['chi2'][i]:11.2f}   {history['error'][i]:11.3f}")
-        fit = np.square((model(result.sigma) - problem.data) / measurements.deviation).mean()
-        print(
-            f"    chi^2/N by finite elements {fit:.2f}, sigma from {result.sigma.min():.2f} to {result.sigma.max():.2f}"
-        )
-        panels[f"{name}: error {history['error'][-1]:.2f}"] = image(domain, result.sigma)
-        results[name] = history, fit, result.sigma
-        if isinstance(objective, NaiveDeepRitz):
-            check_that_energy_is_linear(objective)
-    plot.images(
-        arguments.out, panels, extent=(-1, 1, -1, 1), background=1.0, title="What deep Ritz makes of three objects"
-    )
+        fit = np.square((problem.model(sigma) - problem.data) / measurements.deviation).mean()
+        print(f"    chi^2/N by finite elements {fit:.2f}, sigma from {sigma.min():.2f} to {sigma.max():.2f} S/m")
+        panels[f"{method}: error {history['error'][-1]:.2f}"] = image(problem.domain, sigma)
+        results[method] = history, fit, sigma
+        if isinstance(run.objective, NaiveDeepRitz):
+            check_that_energy_is_linear(run.objective)
+    plot.images(arguments.out, {"truth": image(problem.domain, truth)} | panels, extent=(-1, 1, -1, 1), background=1.0)
 
-    history, fit, sigma = results["energy alone"]
+    history, fit, sigma = results["deep-ritz-naive"]
     assert history["energy"][-1] < 0.6 * history["energy"][0], "the energy falls ..."
     assert history["error"][-1] > 1.5 * history["error"][0], "... and the conductivity gets worse than none,"
     assert np.median(sigma) < 2 * LOWEST, "down to the lower bound,"
     assert history["chi2"][-1] < 0.1 * history["chi2"][0] and fit > 1000, "with a misfit that deceives"
-    history, fit, _ = results["energy gap"]
+    history, fit, _ = results["deep-ritz"]
     assert history["error"][-1] < 0.25 and fit < 5, "the gap finds the three objects"
 
 

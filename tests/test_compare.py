@@ -34,7 +34,7 @@ def data(tmp_path_factory, gmsh_module) -> dict[str, Path]:  # noqa: F811
 def compared(data, tmp_path_factory) -> Path:
     """Three runs of two methods; a third does not suit the data."""
     out = tmp_path_factory.mktemp("compared")
-    words = ["compare", data["dtn"], "--methods", f"{METHODS},pinn", *SMALL, "--set", "points=32", "--seeds", "2"]
+    words = ["compare", data["dtn"], "--methods", f"{METHODS},pinn", *SMALL, "--set", "points=256", "--seeds", "2"]
     assert eitdip(*words, "--out", out) == 0
     return out
 
@@ -179,7 +179,7 @@ def test_stopped_in_the_second_method_and_resumed(number, code, data, tmp_path):
 
 
 def test_two_ranks_give_the_serial_table(data, tmp_path):
-    words = ["compare", data["dtn"], "--methods", f"{METHODS},pinn", *SMALL, "--set", "points=32"]
+    words = ["compare", data["dtn"], "--methods", f"{METHODS},pinn", *SMALL, "--set", "points=256"]
     assert eitdip(*words, "--out", tmp_path / "one") == 0
     done = on_two_ranks(*words, "--out", tmp_path / "two")
     assert done.returncode == 0, done.stderr

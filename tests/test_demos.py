@@ -23,6 +23,8 @@ pytestmark = pytest.mark.usefixtures("gmsh")
         pytest.param(["tank_3d.py", "--h", "0.1", "--steps", "100", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["ensemble_over_ranks.py"], marks=pytest.mark.slow),
         pytest.param(["gauss_newton_tv.py"], marks=pytest.mark.slow),
+        pytest.param(["bar_sochen.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["why_naive_deep_ritz_fails.py", "--out", "{out}"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
 )

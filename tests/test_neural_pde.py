@@ -14,7 +14,7 @@ from tests.reconstruction.small import DATA, SETTINGS, SOLIDS, dtn
 pytestmark = pytest.mark.usefixtures("gmsh")
 
 NEURAL_PDE = [name for name, changes in METHODS.items() if "objective" in changes]
-SMALL = SETTINGS | {"points": 64}
+SMALL = SETTINGS | {"points": 256}
 
 
 def test_all_of_them_are_named():
@@ -85,6 +85,22 @@ def test_the_reported_misfit_is_that_of_the_finite_elements():
 def test_other_data_are_refused_before_any_work(method, make):
     with pytest.raises(OptionError, match="expected Dirichlet data of a disk"):
         prepare(make(), options_for(method, SMALL))
+
+
+def test_too_few_points_are_refused():
+    with pytest.raises(OptionError, match="points: got 255, expected at least 256"):
+        prepare(dtn(), options_for("pinn", SMALL | {"points": 255}))
+
+
+def test_the_preset_of_the_paper_runs_as_published():
+    """Soft boundary values, no link, all weights trained: from random networks, and slowly."""
+    options = options_for("bar-sochen", SMALL | {"preset": "paper", "steps": 4, "learning_rate": 5e-3})
+    problem = prepare(dtn(), options)
+    run = start(problem, options, seed=0)
+    terms = run.objective()
+    assert set(terms.losses) == {"misfit", "equation", "worst", "boundary", "variation", "rim", "floor", "decay"}
+    terms.total.backward()
+    assert all(parameter.grad is not None for parameter in run.objective.parameters())
 
 
 def test_optimizers_of_finite_elements_are_refused():

@@ -149,10 +149,21 @@ class TestProjection:
         assert not small().potentials.network.output.weight.requires_grad
         assert small(project=False).potentials.network.output.weight.requires_grad
 
-    def test_projection_is_better_than_training(self):
-        reached = [float(trained(small(project=project), 30)().total.detach()) for project in (True, False)]
-        print(reached)
-        assert reached[0] < 0.1 * reached[1]
+    @pytest.mark.parametrize("potentials", ["hard", "soft"])
+    def test_no_other_output_layer_is_better(self, potentials):
+        objective = trained(small(potentials=potentials), 3)
+        best = float(objective().total.detach())
+        objective.project = False
+        assert float(objective().total.detach()) == pytest.approx(best, rel=1e-12)
+        output = objective.potentials.network.output
+        for seed in range(5):
+            change = torch.randn(
+                output.weight.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+            )
+            with torch.no_grad():
+                output.weight += 1e-3 * change
+                assert float(objective().total) > best
+                output.weight -= 1e-3 * change
 
 
 class TestNoiseUnits:
@@ -173,27 +184,33 @@ class TestForward:
     """Potentials of a known conductivity: a smooth inclusion of contrast 3 whose rim is 0.06 wide."""
 
     @pytest.mark.parametrize(
-        ("potentials", "network", "rate", "bound"),
+        ("potentials", "network", "rate", "steps"),
         [
-            ("hard", SmoothNetwork(16, (64, 64, 128), features=32, frequency=0.6), 5e-3, 0.005),
-            ("hard", GatedNetwork(16, 48), 5e-3, 0.01),
+            ("hard", SmoothNetwork(16, (64, 64, 128), features=32, frequency=0.6), 5e-3, 40),
+            pytest.param(
+                "soft",
+                SmoothNetwork(16, (64, 64, 256), features=32, frequency=0.4),
+                *(2e-3, 90),
+                marks=pytest.mark.slow,
+            ),
+            pytest.param("hard", GatedNetwork(16, 48), *(5e-3, 60), marks=pytest.mark.slow),
         ],
-        ids=["hard", "deep-galerkin"],
+        ids=["hard", "soft", "deep-galerkin"],
     )
-    def test_potentials(self, exact, potentials, network, rate, bound):
-        """Measured: 0.25 % and 0.8 % in 60 steps."""
+    def test_potentials(self, exact, potentials, network, rate, steps):
+        """Measured: 0.3 %, 0.8 % and 0.8 %."""
         data = np.diag(np.repeat(exact.eigenvalues, 2))
         options = {"equation": 1e6, "boundary": 1e8, "tv": 0.0, "every": 1, "dtype": torch.float32}
         objective = small(data, potentials, network, orders=8, **options)
         objective.conductivity = Inclusion()
         objective.register_buffer("interior", objective.disk.interior(1024, torch.Generator().manual_seed(0)))
-        trained(objective, 60, rate)
+        trained(objective, steps, rate)
         objective()
         points = objective.disk.interior(2000, torch.Generator().manual_seed(7))
         truth = exact.potentials(points.double().numpy())
         with torch.no_grad():
             u = objective.potentials(Jet.coordinates(points, laplacian=False)).value.numpy()
-        assert np.linalg.norm(u - truth) < bound * np.linalg.norm(truth)
+        assert np.linalg.norm(u - truth) < 0.01 * np.linalg.norm(truth)
 
     def test_the_reference_itself(self, exact):
         """Frequency n, thin rim: the eigenvalues n (1 + mu 2^-2n) / (1 - mu 2^-2n) of a sharp inclusion."""
