@@ -4,8 +4,8 @@ Their second phantom: heart (2) and lungs (5) in a background of 1, blurred as t
 radii, so that the equation holds pointwise. The ellipses are this package's, for theirs are not published.
 Their fourth current is minus the third, so three are used. Potentials come from finite elements; cubic fits to the
 nodes around each point give the derivatives that div(sigma grad u) = 0 asks for. The loss and its weights are
-theirs; the network is not: its Fourier features and its exponential need hundreds of steps where a plain tanh
-network, `eitdip.baselines.bar_sochen.paper_network`, needs a hundred thousand.
+theirs; the network is not: with Fourier features and an exponential, hundreds of steps do where they give their
+plain tanh network, `eitdip.baselines.bar_sochen.paper_network`, up to 240,000.
 
     python demos/bar_sochen.py [--steps 1000] [--out bar_sochen.png]
 """

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from eitdip.errors import DivergenceError
 from eitdip.networks.jets import Jet
 
 
@@ -61,6 +62,9 @@ def best_combination(conditions: Iterable[Condition], ridge: float = 1e-12) -> t
 
     Returns:
         Coefficients, shape (C, K).
+
+    Raises:
+        DivergenceError: If the conditions are not finite.
     """
     gram, load = 0.0, 0.0
     for condition in conditions:
@@ -75,4 +79,10 @@ def best_combination(conditions: Iterable[Condition], ridge: float = 1e-12) -> t
             load = load + (weighted * target.T[..., None]).sum(dim=1)
     diagonal = gram.diagonal(dim1=1, dim2=2)
     diagonal += ridge * diagonal.mean(dim=1, keepdim=True)
-    return torch.cholesky_solve(load[..., None], torch.linalg.cholesky(gram))[..., 0].T
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    if failed.any():
+        raise DivergenceError(
+            f"potentials: the least-squares problem of pattern {int(failed.argmax())} is singular or not finite, "
+            "expected a conductivity and networks that are; lower the learning rate"
+        )
+    return torch.cholesky_solve(load[..., None], factor)[..., 0].T

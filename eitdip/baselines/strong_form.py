@@ -51,6 +51,7 @@ class StrongForm(Collocation):
         self.potentials, self.project, self.reweightings = potentials, project, reweightings
         weight, dtype = self.misfit.weight if noise_units else (self.misfit.weight > 0).double(), self.cells.dtype
         scale = (weight.square().sum(dim=1) / (weight > 0).sum(dim=1).clamp(min=1)).sqrt()
+        scale = torch.where(scale > 0, scale, scale[scale > 0].mean())  # patterns without data obey the equation too
         self.register_buffer("_scale", scale[None].to(dtype), persistent=False)  # (1, K)
         self.register_buffer("_whitening", weight.T.to(dtype), persistent=False)  # (M, K)
         self.register_buffer("_measured", self.misfit.data.T.to(dtype), persistent=False)

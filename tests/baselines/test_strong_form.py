@@ -11,7 +11,7 @@ from eitdip.baselines.disk import DirichletDisk
 from eitdip.baselines.fields import Conductivity, HardPotentials, SoftPotentials, drawn
 from eitdip.baselines.projection import Condition, basis, best_combination
 from eitdip.baselines.strong_form import Pinn, residual
-from eitdip.errors import OptionError
+from eitdip.errors import DivergenceError, OptionError
 from eitdip.misfit import LeastSquares
 from eitdip.networks.jets import Jet
 from eitdip.networks.potentials import GatedNetwork, SmoothNetwork
@@ -31,6 +31,7 @@ def small(data=None, potentials="hard", network=None, every=0, dtype=torch.float
     identity = np.eye(2 * orders)
     if data is None:
         data = np.diag(np.repeat(Exact(Inclusion(), orders).eigenvalues, 2))
+    deviation = 0.01 * np.linalg.norm(data, axis=1, keepdims=True) * np.ones_like(data)
     generator = torch.Generator().manual_seed(0)
     disk = DirichletDisk(identity, identity, dtype=dtype)
     network = SmoothNetwork(2 * orders, (16, 24)) if network is None else network
@@ -40,7 +41,7 @@ def small(data=None, potentials="hard", network=None, every=0, dtype=torch.float
         HardPotentials(disk, network) if potentials == "hard" else SoftPotentials(network),
         disk=disk,
         conductivity=Conductivity(field, Exp(1.0)),
-        misfit=LeastSquares(data, 0.01 * np.linalg.norm(data, axis=1, keepdims=True) * np.ones_like(data)),
+        misfit=options.pop("misfit", None) or LeastSquares(data, deviation),
         cells=torch.tensor([[0.0, 0.0], [0.9, 0.0]]),
         sampling=Sampling(200, 64, every=every),
         **options,
@@ -144,6 +145,26 @@ class TestProjection:
                 return float(other().total)
 
         assert (loss(1e-5) - loss(-1e-5)) / 2e-5 == pytest.approx(slope, rel=1e-3)
+
+    def test_what_is_not_finite_is_a_divergence(self):
+        rows = torch.ones(3, 2, dtype=torch.float64)
+        rows[1, 1] = float("nan")
+        one = torch.ones(1, 1, dtype=torch.float64)
+        with pytest.raises(DivergenceError, match="pattern 0 is singular or not finite"):
+            best_combination([Condition(rows, one, one)])
+
+    def test_a_pattern_without_data_obeys_the_equation(self):
+        objective = small()
+        data, deviation = objective.misfit.data.numpy(), 1 / objective.misfit.weight.numpy()
+        held = np.zeros(data.shape, bool)
+        held[3] = True
+        objective = small(data, misfit=LeastSquares(data, deviation, held_out=held))
+        terms = objective()
+        assert np.isfinite(terms.held_out) and torch.isfinite(terms.total)
+        with torch.no_grad():
+            u = objective.potentials(Jet.coordinates(objective.interior))
+            expected = objective.disk.harmonic(Jet.coordinates(objective.interior), objective.disk.sources)
+        torch.testing.assert_close(u.value[:, 3], expected.value[:, 3])  # the conductivity is still constant
 
     def test_the_optimizer_leaves_the_output_layer_alone(self):
         assert not small().potentials.network.output.weight.requires_grad
