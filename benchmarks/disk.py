@@ -21,16 +21,10 @@ from eitdip.simulation import simulate_dirichlet
 from eitdip.threads import use_threads
 
 _CELLS = {"link": "exp", "h": 0.052, "fit_drift": False}
+_NETWORK = {"link": "exp", "tv": 40.0, "steps": 600, "h": 0.09, "degree": 2, "fit_drift": False}
 SETTINGS = {
-    "dip-tv": {
-        "link": "exp",
-        "tv": 40.0,
-        "steps": 600,
-        "learning_rate": 5e-3,
-        "h": 0.09,
-        "degree": 2,
-        "fit_drift": False,
-    },
+    "dip-tv": _NETWORK | {"learning_rate": 5e-3},
+    "skip-tv": _NETWORK,
     "gn-tv": _CELLS | {"tv": 40.0, "steps": 15},
     "gn-tv-discrepancy": _CELLS | {"stop": "discrepancy", "steps": 60},
     "gn-tikhonov": _CELLS,
@@ -81,7 +75,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: results/disk_METHOD.json")
     arguments = parser.parse_args()
     use_threads()
-    seeds = arguments.seeds if arguments.method == "dip-tv" else 1
+    seeds = arguments.seeds if arguments.method in ("dip-tv", "skip-tv") else 1
     rows = [row for noise in arguments.noise for row in run(arguments.method, seeds, arguments.noise_seed, noise)]
     if seeds > 1:
         print(f"median relative L2 {np.median([row['relative L2'] for row in rows]):.4f}")

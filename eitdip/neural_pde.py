@@ -104,9 +104,8 @@ class _Networks:
         width = self.options.channels
         return drawn(SmoothNetwork(1, (width, width), features=width, frequency=1.0), self.generator, _DTYPE)
 
-    def smooth(self, outputs: int | None = None) -> nn.Module:
-        widths = (64, 64, 128)
-        network = SmoothNetwork(outputs or self.patterns, widths, features=32, frequency=0.6)
+    def smooth(self, outputs: int, widths: tuple[int, ...] = (64, 64, 128)) -> nn.Module:
+        network = SmoothNetwork(outputs, widths, features=32, frequency=0.7)
         return drawn(network, self.generator, _DTYPE)
 
     def gated(self) -> nn.Module:
@@ -117,7 +116,7 @@ class _Networks:
 
 
 def _pinn(networks: _Networks, options: Options, background: float, common: dict) -> Pinn:
-    potentials = networks.potentials(networks.smooth(), common["disk"])
+    potentials = networks.potentials(networks.smooth(networks.patterns), common["disk"])
     return Pinn(potentials, equation=options.equation, tv=options.tv, **common)
 
 
@@ -129,7 +128,7 @@ def _deep_galerkin(networks: _Networks, options: Options, background: float, com
 def _bar_sochen(networks: _Networks, options: Options, background: float, common: dict) -> BarSochen:
     if options.preset == "balanced":
         weights = replace(PRESETS["balanced"], equation=options.equation)
-        potentials = networks.potentials(networks.smooth(), common["disk"])
+        potentials = networks.potentials(networks.smooth(networks.patterns), common["disk"])
         return BarSochen(potentials, weights=weights, prior=Prior(background), **common)
     drawn_as_theirs = partial(paper_network, generator=networks.generator, dtype=_DTYPE)
     common = common | {"conductivity": Conductivity(drawn_as_theirs(1), None)}
@@ -139,12 +138,12 @@ def _bar_sochen(networks: _Networks, options: Options, background: float, common
 
 
 def _deep_ritz(networks: _Networks, options: Options, background: float, common: dict) -> DeepRitzKV:
-    pairs = ConjugatePairs(common["disk"], networks.smooth(2 * networks.patterns), background)
+    pairs = ConjugatePairs(common["disk"], networks.smooth(2 * networks.patterns, (64, 64, 64, 96)), background)
     return DeepRitzKV(pairs, equation=options.equation, tv=options.tv, **common)
 
 
 def _naive(networks: _Networks, options: Options, background: float, common: dict) -> NaiveDeepRitz:
-    potentials = HardPotentials(common["disk"], networks.smooth())
+    potentials = HardPotentials(common["disk"], networks.smooth(networks.patterns))
     return NaiveDeepRitz(potentials, equation=options.equation, tv=options.tv, **common)
 
 

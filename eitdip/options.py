@@ -161,6 +161,7 @@ METHODS = {
     "dip-tv": {},
     "dip": {"tv": 0.0, "stop": "held-out", "held_out": 0.05},
     "unet-tv": {"generator": "unet"},
+    "skip-tv": {"generator": "skip"},
     "pixels-tv": {"generator": "pixels", "learning_rate": 0.05},
     "cells-tv": {"generator": "cells", "learning_rate": 0.05},
     "cells-tikhonov": {

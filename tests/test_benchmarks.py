@@ -199,3 +199,23 @@ def test_resident_memory_counts_what_is_kept():
     before = resident_bytes()
     kept = np.ones(8_000_000)  # 64 MB
     assert 0.9 * kept.nbytes < resident_bytes() - before < 1.5 * kept.nbytes
+
+
+def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys):
+    from benchmarks import methods
+
+    words = ["--out", str(tmp_path), "--phantoms", "concentric", "--noises", "0.05", "--methods", "one-step"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(methods, "COMMON", methods.COMMON | {"h": 0.3, "degree": 1})
+        methods.main([*words, "--seeds", "2"])
+        results = sorted(tmp_path.rglob("result.json"))
+        before = [path.stat().st_mtime_ns for path in results]
+        methods.main([*words, "--seeds", "2"])
+    assert len(results) == 2 and [path.stat().st_mtime_ns for path in results] == before
+    errors = [json.loads(path.read_text())["metrics"]["relative L2"] for path in results]
+    assert errors[0] != errors[1]  # another noise
+    table = (tmp_path / "table.md").read_text()
+    assert f"| concentric | 5 % | **{np.median(errors):.3f}** ± {np.ptp(errors) / 2:.3f} |" in table
+    assert "| **runs** | | 2 |" in table
+    assert table in capsys.readouterr().out

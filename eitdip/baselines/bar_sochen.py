@@ -43,7 +43,7 @@ class Weights:
     boundary: float = 1.0
     flux: float = 1.0
     rim: float = 10.0
-    variation: float = 1.0
+    variation: float = 0.3
     power: float = 1.0
     floor: float = 10.0
     decay: float = 0.0
