@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("gmsh")
         pytest.param(["ensemble_over_ranks.py"], marks=pytest.mark.slow),
         pytest.param(["gauss_newton_tv.py"], marks=pytest.mark.slow),
         pytest.param(["bar_sochen.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["pinn_and_deep_ritz_vs_fem.py", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["why_naive_deep_ritz_fails.py", "--out", "{out}"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
