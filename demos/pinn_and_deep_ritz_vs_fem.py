@@ -15,23 +15,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from eitdip import plot, session
+from eitdip.mesh.raster import plane_image
 from eitdip.methods import options_for, prepare
 from eitdip.metrics import relative_l2
 from eitdip.parallel import alone
 from eitdip.phantoms import phantom
 from eitdip.simulation import simulate_dirichlet
 from eitdip.threads import use_threads
-
-
-def image(domain, sigma: np.ndarray) -> np.ndarray:
-    """A conductivity per cell as seen by the pixels of a square about the disk; NaN outside."""
-    x = np.linspace(-1, 1, 200)
-    pixels = np.stack(np.meshgrid(x, -x), axis=-1)
-    seen = sigma[cKDTree(domain.centroids).query(pixels)[1]]
-    return np.where(np.linalg.norm(pixels, axis=-1) < 1, seen, np.nan)
 
 
 def main() -> None:
@@ -57,8 +49,8 @@ def main() -> None:
             f"{method:<12} {errors[method]:11.3f} {own:17.2f} {fits[method]:20.2f} {solution.results[0].iterations:7} "
             f"{solution.seconds['total']:9.0f}"
         )
-        panels[f"{method}: {errors[method]:.3f}"] = image(problem.domain, solution.sigma)
-    panels = {"truth": image(problem.domain, truth)} | panels
+        panels[f"{method}: {errors[method]:.3f}"] = plane_image(problem.domain, solution.sigma)
+    panels = {"truth": plane_image(problem.domain, truth)} | panels
     plot.images(arguments.out, panels, extent=(-1, 1, -1, 1), background=1.0)
 
     empty = relative_l2(np.ones_like(truth), truth, problem.domain.cell_sizes)

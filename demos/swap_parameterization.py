@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from eitdip import plot
 from eitdip.fem import CompleteElectrodeModel, pixel_map
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import disk
+from eitdip.mesh.raster import plane_image
 from eitdip.metrics import relative_l2
 from eitdip.misfit import LeastSquares
 from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
@@ -87,14 +87,6 @@ def on_mesh(model, domain) -> dict:
     }
 
 
-def image(domain, sigma: np.ndarray) -> np.ndarray:
-    """What each pixel of a square about the disk sees of a conductivity per cell; NaN outside."""
-    x = np.linspace(-1, 1, 200)
-    pixels = np.stack(np.meshgrid(x, -x), axis=-1)
-    seen = sigma[cKDTree(domain.centroids).query(pixels)[1]]
-    return np.where(np.linalg.norm(pixels, axis=-1) < 1, seen, np.nan)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200)
@@ -117,7 +109,7 @@ def main() -> None:
     }
     choices |= on_mesh(model, domain)
 
-    panels, errors, misfits = {"truth": image(domain, truth)}, {}, {}
+    panels, errors, misfits = {"truth": plane_image(domain, truth)}, {}, {}
     for name, (generator, link, field_map, tv, rate) in choices.items():
         sigma = Parameterization(generator, link, field_map)
         objective = Variational(model, sigma, LeastSquares(data, deviation), {"tv": (TV, tv)})
@@ -125,7 +117,7 @@ def main() -> None:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.steps, 0.05 * rate)
         result = reconstruct(objective, optimizer, Budget(arguments.steps), schedule=schedule)
         errors[name], misfits[name] = relative_l2(result.sigma, truth, domain.cell_sizes), result.chi2
-        panels[f"{name} ({errors[name]:.2f})"] = image(domain, result.sigma)
+        panels[f"{name} ({errors[name]:.2f})"] = plane_image(domain, result.sigma)
         print(f"{name:<18} relative L2 {errors[name]:.3f}   chi^2/N {misfits[name]:.2f}", flush=True)
     plot.images(arguments.out, panels, background=1.0, title="the same data, relative L2 error in brackets")
 

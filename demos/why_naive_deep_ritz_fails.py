@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from eitdip import plot
 from eitdip.baselines.deep_ritz import NaiveDeepRitz, energies
+from eitdip.mesh.raster import plane_image
 from eitdip.methods import options_for, prepare, start
 from eitdip.metrics import relative_l2
 from eitdip.networks.jets import Jet
@@ -46,14 +46,6 @@ def check_that_energy_is_linear(objective: NaiveDeepRitz) -> None:
         u = objective.potentials(Jet.coordinates(objective.interior, laplacian=False))
         sigma = objective.conductivity(objective.interior).value
         assert torch.allclose(energies(u, 0.1 * sigma), 0.1 * energies(u, sigma))
-
-
-def image(domain, sigma: np.ndarray) -> np.ndarray:
-    """A conductivity per cell as seen by the pixels of a square about the disk; NaN outside."""
-    x = np.linspace(-1, 1, 200)
-    pixels = np.stack(np.meshgrid(x, -x), axis=-1)
-    seen = sigma[cKDTree(domain.centroids).query(pixels)[1]]
-    return np.where(np.linalg.norm(pixels, axis=-1) < 1, seen, np.nan)
 
 
 def main() -> None:
@@ -83,11 +75,13 @@ def main() -> None:
             print(f"    {i:4}   {history[equation][i]:8.2f}   {history['chi2'][i]:11.2f}   {history['error'][i]:11.3f}")
         fit = np.square((problem.model(sigma) - problem.data) / measurements.deviation).mean()
         print(f"    chi^2/N by finite elements {fit:.2f}, sigma from {sigma.min():.2f} to {sigma.max():.2f} S/m")
-        panels[f"{method}: error {history['error'][-1]:.2f}"] = image(problem.domain, sigma)
+        panels[f"{method}: error {history['error'][-1]:.2f}"] = plane_image(problem.domain, sigma)
         results[method] = history, fit, sigma
         if isinstance(run.objective, NaiveDeepRitz):
             check_that_energy_is_linear(run.objective)
-    plot.images(arguments.out, {"truth": image(problem.domain, truth)} | panels, extent=(-1, 1, -1, 1), background=1.0)
+    plot.images(
+        arguments.out, {"truth": plane_image(problem.domain, truth)} | panels, extent=(-1, 1, -1, 1), background=1.0
+    )
 
     history, fit, sigma = results["deep-ritz-naive"]
     assert history["energy"][-1] < 0.6 * history["energy"][0], "the energy falls ..."

@@ -20,6 +20,7 @@ from eitdip.mesh.raster import plane_image
 from eitdip.options import Options, settings
 from eitdip.output import data_hash
 from eitdip.parallel import from_root, together
+from eitdip.threads import use_threads
 
 # Column: where it stands in result.json, and whether less or more is better.
 COLUMNS = {
@@ -29,7 +30,7 @@ COLUMNS = {
     "Dice -": ("metrics", "dice resistive", max),
     "PSNR": ("metrics", "PSNR", max),
     "FEM chi2/N": ("chi2", None, None),  # neither: it should be 1
-    "seconds": ("seconds", "total", min),
+    "seconds": ("step seconds", 0, min),  # of all sessions that a run took
     "steps": ("iterations", 0, None),
     "memory MiB": ("memory", 0, min),
 }
@@ -59,6 +60,7 @@ class Entry:
         results: What is in result.json of each finished seed.
         folders: Where they are.
         error: Why a seed failed, or empty.
+        diverged: Whether a seed failed because the loss became infinite or NaN.
     """
 
     label: str
@@ -66,14 +68,11 @@ class Entry:
     results: tuple[dict, ...]
     folders: tuple[Path, ...]
     error: str = ""
+    diverged: bool = False
 
     def values(self, column: str) -> list[float]:
         """A column of `COLUMNS` over the seeds; empty where it is not known."""
-        name, part, _ = COLUMNS[column]
-        found = [result[name] for result in self.results]
-        if part is not None:
-            found = [value[part] for value in found if value is not None]
-        return [value for value in found if value is not None]
+        return [value for result in self.results if (value := value_of(result, column)) is not None]
 
     def history(self, seed: int = 0) -> dict[str, np.ndarray]:
         """The course of one seed's steps, from history.csv."""
@@ -107,28 +106,59 @@ def compare(
         An `Entry` per contender; an `eitdip.batch.Outcome` instead, as the last item, if the user interrupts.
 
     Raises:
-        OptionError: If a folder holds a finished run of other data or settings.
+        OptionError: On resume, before any work, if a folder holds a finished run of other data or settings.
     """
-    for contender in contenders:
-        results, folders, error = [], [], ""
-        for number in range(seeds):
-            options = replace(contender.options, seed=contender.options.seed + number, seeds=1)
-            folder = out / contender.label / f"seed-{options.seed}"
-            summary = _finished(folder, contender.method, options, measurements, comm) if resume else None
-            if summary is None:
-                job = batch.Job(f"{contender.label} ", measurements, folder)
-                outcome = batch.reconstruct([job], contender.method, options, comm=comm, resume=resume)[0]
-                if outcome.interrupted:
-                    yield outcome
-                    return
-                summary, error = outcome.summary, error or outcome.error
-            if summary is not None:
-                results.append(summary)
-                folders.append(folder)
-        yield Entry(contender.label, contender.method, tuple(results), tuple(folders), error)
+    runs = {contender: _runs(contender, out, seeds) for contender in contenders}
+    known = {}
+    if resume:  # all of them before any work
+        for contender, own in runs.items():
+            known |= {path: _finished(path, contender, options, measurements, comm) for path, options in own.items()}
+    for contender, own in runs.items():
+        outcomes = []
+        for folder, options in own.items():
+            outcome = known.get(folder) or _run(contender, folder, options, measurements, comm, resume)
+            if outcome.interrupted:
+                yield outcome
+                return
+            outcomes.append(outcome)
+        yield _entry(contender, outcomes)
 
 
-def _finished(folder: Path, method: str, options: Options, measurements: Measurements, comm) -> dict | None:
+def _runs(contender: Contender, out: Path, seeds: int) -> dict[Path, Options]:
+    """The folder of each seed's run and its options."""
+    first = contender.options.seed
+    return {
+        out / contender.label / f"seed-{seed}": replace(contender.options, seed=seed, seeds=1)
+        for seed in range(first, first + seeds)
+    }
+
+
+def _run(contender: Contender, folder: Path, options: Options, measurements, comm, resume: bool) -> batch.Outcome:
+    use_threads(options.threads)
+    with together(comm):
+        if comm.rank == 0 and not resume:  # what an earlier run left must not be taken for this one's
+            for left in (folder / "result.json", *folder.glob("checkpoint/*.safetensors")):
+                left.unlink(missing_ok=True)
+    job = batch.Job(contender.label, measurements, folder)
+    return batch.reconstruct([job], contender.method, options, comm=comm, resume=resume)[0]
+
+
+def _entry(contender: Contender, outcomes: list[batch.Outcome]) -> Entry:
+    done = [outcome for outcome in outcomes if outcome.summary is not None]
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    return Entry(
+        contender.label,
+        contender.method,
+        tuple(outcome.summary for outcome in done),
+        tuple(outcome.folder for outcome in done),
+        errors[0] if errors else "",
+        any(outcome.diverged for outcome in outcomes),
+    )
+
+
+def _finished(
+    folder: Path, contender: Contender, options: Options, measurements: Measurements, comm
+) -> batch.Outcome | None:
     """What a finished run of these settings and data has written; None if there is none."""
     summary = None
     with together(comm):
@@ -137,7 +167,7 @@ def _finished(folder: Path, method: str, options: Options, measurements: Measure
             try:
                 summary = json.loads(path.read_text())
                 same = (
-                    summary["method"] == method
+                    summary["method"] == contender.method
                     and summary["options"] == settings(options.completed(measurements.geometry.dimension))
                     and summary["data"]["hash"] == data_hash(measurements)
                 )
@@ -145,7 +175,15 @@ def _finished(folder: Path, method: str, options: Options, measurements: Measure
                 raise FileFormatError(f"{path}: damaged ({error}); remove {folder} to run it again") from error
             if not same:
                 raise OptionError(f"{folder} holds a run of other data or settings; choose another --out, or remove it")
-    return from_root(summary, comm)
+    summary = from_root(summary, comm)
+    return None if summary is None else batch.Outcome(contender.label, folder, summary)
+
+
+def value_of(result: dict, column: str) -> float | None:
+    """A column of `COLUMNS` in what is in result.json; None where it is not known."""
+    name, part, _ = COLUMNS[column]
+    value = result.get(name)
+    return value if value is None or part is None else value[part]
 
 
 def table(entries: list[Entry]) -> list[dict[str, str]]:

@@ -82,7 +82,8 @@ def collocation(
         "conductivity": Conductivity(networks.conductivity(), link),
         "misfit": misfit,
         "cells": torch.from_numpy(unit_coordinates(domain, domain.centroids)),
-        "sampling": Sampling(options.points, every=int(options.objective != "pinn"), seed=seed),
+        # A line search compares losses at the same points.
+        "sampling": Sampling(options.points, every=0 if options.optimizer == "lbfgs" else 1, seed=seed),
         "stopwatch": stopwatch,
     }
     return made(networks, options, link.background, common)
@@ -104,8 +105,14 @@ class _Networks:
         width = self.options.channels
         return drawn(SmoothNetwork(1, (width, width), features=width, frequency=1.0), self.generator, _DTYPE)
 
-    def smooth(self, outputs: int, widths: tuple[int, ...] = (64, 64, 128)) -> nn.Module:
-        network = SmoothNetwork(outputs, widths, features=32, frequency=0.7)
+    def smooth(self) -> nn.Module:
+        # Soft boundary values are fitted like all else, and high frequencies make that harder.
+        features = 32 if self.options.boundary == "hard" else 0
+        network = SmoothNetwork(self.patterns, (64, 64, 128), features=features, frequency=0.6)
+        return drawn(network, self.generator, _DTYPE)
+
+    def pairs(self) -> nn.Module:
+        network = SmoothNetwork(2 * self.patterns, (64, 64, 64, 96), features=32, frequency=0.7)
         return drawn(network, self.generator, _DTYPE)
 
     def gated(self) -> nn.Module:
@@ -116,7 +123,7 @@ class _Networks:
 
 
 def _pinn(networks: _Networks, options: Options, background: float, common: dict) -> Pinn:
-    potentials = networks.potentials(networks.smooth(networks.patterns), common["disk"])
+    potentials = networks.potentials(networks.smooth(), common["disk"])
     return Pinn(potentials, equation=options.equation, tv=options.tv, **common)
 
 
@@ -128,7 +135,7 @@ def _deep_galerkin(networks: _Networks, options: Options, background: float, com
 def _bar_sochen(networks: _Networks, options: Options, background: float, common: dict) -> BarSochen:
     if options.preset == "balanced":
         weights = replace(PRESETS["balanced"], equation=options.equation)
-        potentials = networks.potentials(networks.smooth(networks.patterns), common["disk"])
+        potentials = networks.potentials(networks.smooth(), common["disk"])
         return BarSochen(potentials, weights=weights, prior=Prior(background), **common)
     drawn_as_theirs = partial(paper_network, generator=networks.generator, dtype=_DTYPE)
     common = common | {"conductivity": Conductivity(drawn_as_theirs(1), None)}
@@ -138,12 +145,12 @@ def _bar_sochen(networks: _Networks, options: Options, background: float, common
 
 
 def _deep_ritz(networks: _Networks, options: Options, background: float, common: dict) -> DeepRitzKV:
-    pairs = ConjugatePairs(common["disk"], networks.smooth(2 * networks.patterns, (64, 64, 64, 96)), background)
+    pairs = ConjugatePairs(common["disk"], networks.pairs(), background)
     return DeepRitzKV(pairs, equation=options.equation, tv=options.tv, **common)
 
 
 def _naive(networks: _Networks, options: Options, background: float, common: dict) -> NaiveDeepRitz:
-    potentials = HardPotentials(common["disk"], networks.smooth(networks.patterns))
+    potentials = HardPotentials(common["disk"], networks.smooth())
     return NaiveDeepRitz(potentials, equation=options.equation, tv=options.tv, **common)
 
 

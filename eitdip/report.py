@@ -11,7 +11,7 @@ import numpy as np
 
 from eitdip import plot
 from eitdip.atomic import write_atomically
-from eitdip.compare import COLUMNS, Entry, best, table
+from eitdip.compare import COLUMNS, Entry, best, table, value_of
 from eitdip.data import Measurements
 from eitdip.output import versions
 
@@ -33,15 +33,36 @@ def write(out: Path, entries: list[Entry], measurements: Measurements, command: 
         quantity = "chi2" if measurements.truth is None else "relative L2"
         plot.against_time(out / "curves.png", {e.label: e.history() for e in shown}, quantity)
         figures = {name: _inline(out / f"{name}.png") for name in ("pictures", "curves")}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["method", *COLUMNS, "note"])
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(out / "comparison.csv", text.getvalue().encode())
+    write_atomically(out / "comparison.csv", _csv(entries).encode())
     record = [asdict(entry) | {"folders": [str(f.relative_to(out)) for f in entry.folders]} for entry in entries]
-    content = {"command": command, "data": measurements.provenance, "methods": record, "versions": versions()}
+    content = {"command": command, "data": measurements.provenance, "table": rows, "methods": record}
+    content["versions"] = versions()
     write_atomically(out / "comparison.json", json.dumps(content, indent=2, allow_nan=False).encode())
     write_atomically(out / "report.html", _page(rows, entries, figures, measurements, command).encode())
+
+
+def as_text(entries: list[Entry]) -> str:
+    """The table in columns, with the reasons of failures below it."""
+    names = ["method", *COLUMNS]
+    lines = [names, *([row[name] for name in names] for row in table(entries))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = ("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+    return "\n".join([*shown, *(f"{entry.label}: {entry.error}" for entry in entries if entry.error)])
+
+
+def _csv(entries: list[Entry]) -> str:
+    """A row per run with all digits, and one per failure."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["label", "method", "seed", *COLUMNS, "status", "note"], restval="")
+    writer.writeheader()
+    for entry in entries:
+        named = {"label": entry.label, "method": entry.method}
+        for result in entry.results:
+            values = {column: value_of(result, column) for column in COLUMNS}
+            writer.writerow(named | values | {"seed": result["seed"], "status": result["status"]})
+        if entry.error:
+            writer.writerow(named | {"status": "diverged" if entry.diverged else "failed", "note": entry.error})
+    return text.getvalue()
 
 
 def _pictures(path: Path, entries: list[Entry], measurements: Measurements) -> None:
@@ -68,6 +89,7 @@ def _page(rows, entries: list[Entry], figures: dict, measurements: Measurements,
         best=best(entries),
         entries=[(entry, _changed(entry)) for entry in entries],
         figures=figures,
+        resettable=all(result.get("memory of") != "process" for entry in entries for result in entry.results),
         measurements=measurements,
         command=command,
         versions=versions(),

@@ -36,7 +36,8 @@ class Solution:
         chi2: chi^2 / N of that prediction, by the finite-element model.
         seconds: Wall seconds of rank 0: "total", and the `PARTS` that add up to it. The backward pass
             counts to "network", but for the model's adjoint; waiting for other ranks to "other".
-        memory: Largest resident memory of each rank during the session, MiB.
+        memory: Largest resident memory of each rank, MiB.
+        memory_of: "session", or "process" where the system cannot count anew: then that of its whole life.
         parallel: "ranks", "teams" that divided the seeds, "threads per rank" and "mesh ranks".
         solver: What the linear solver of rank 0 did, as JSON values.
     """
@@ -48,6 +49,7 @@ class Solution:
     chi2: float
     seconds: dict[str, float]
     memory: tuple[float, ...]
+    memory_of: str
     parallel: dict[str, int]
     solver: dict
 
@@ -88,7 +90,7 @@ def solve(
     """
     team = comm if isinstance(comm, Team) else Team(comm, comm, 0, 1, options.seeds)
     device = device_of(options)
-    reset_peak_memory()
+    memory_of = "session" if reset_peak_memory() else "process"
     stopwatch = Stopwatch(None if device.type == "cpu" else lambda: torch.cuda.synchronize(device))
     show = not quiet and team.whole.rank == 0
     with stopwatch("other"), nullcontext(interruption) if interruption else Interruption(team.whole) as asked:
@@ -98,6 +100,7 @@ def solve(
         with together(team.whole):  # one team is enough
             prediction = work.predict(sigma) if team.number == 0 else None
         memory = tuple(team.whole.allgather(peak_memory()))
+        memory_of = min(team.whole.allgather(memory_of))  # "process" if it is so anywhere
     report = getattr(problem.model, "solver_report", dict)()
     seconds = {"total": sum(stopwatch.seconds.values())} | {part: stopwatch.seconds.get(part, 0.0) for part in PARTS}
     prediction, seconds, report = from_root((prediction, seconds, report), team.whole)
@@ -109,7 +112,7 @@ def solve(
     }
     residual = ((prediction - problem.data) / problem.measurements.deviation)[problem.measurements.mask]
     chi2 = float(np.square(residual).mean())
-    return Solution(results, estimate, sigma, prediction, chi2, seconds, memory, parallel, report)
+    return Solution(results, estimate, sigma, prediction, chi2, seconds, memory, memory_of, parallel, report)
 
 
 def _agreed(outcomes: dict) -> tuple[Result, ...]:

@@ -34,7 +34,8 @@ FILES = {
 }  # fmt: skip
 KEYS = {
     "method", "options", "seed", "status", "reason", "iterations", "kept", "seconds", "chi2", "measurements",
-    "background", "calibration", "metrics", "mesh", "data", "versions", "memory", "parallel", "solver",
+    "background", "calibration", "metrics", "mesh", "data", "versions", "memory", "memory of",
+    "step seconds", "parallel", "solver",
 }  # fmt: skip
 
 

@@ -219,6 +219,30 @@ def test_curves(tmp_path, history):
     assert not np.array_equal(_pixels(path), plain)
 
 
+def test_curves_of_seconds_and_errors(tmp_path, history):
+    """Seconds are no loss; the error has its own axes."""
+    path, steps = tmp_path / "a.png", len(history["loss"])
+    plot.curves(path, history)
+    plain = _pixels(path)
+    plot.curves(path, history | {"seconds": np.arange(1.0, steps + 1)})
+    assert np.array_equal(_pixels(path), plain)
+    plot.curves(path, history | {"relative L2": np.full(steps, 0.2)})
+    assert _pixels(path).shape[0] == pytest.approx(1.5 * plain.shape[0], rel=0.05)
+
+
+def test_methods_against_time(tmp_path, history):
+    path, seconds = tmp_path / "a.png", np.arange(1.0, len(history["loss"]) + 1)
+    one = {"seconds": seconds, "chi2": np.linspace(90, 2, len(seconds)), "relative L2": 1 / seconds}
+    plot.against_time(path, {"a": one}, "relative L2")
+    alone = _pixels(path)
+    plot.against_time(path, {"a": one, "b": {name: 2 * values[:1] for name, values in one.items()}}, "relative L2")
+    assert not np.array_equal(_pixels(path), alone)
+    plot.against_time(path, {"a": one}, "chi2")
+    assert not np.array_equal(_pixels(path), alone)
+    with pytest.raises(ShapeError, match="history of 'a'"):
+        plot.against_time(path, {"a": one | {"chi2": one["chi2"][1:]}}, "chi2")
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_curves_of_few_steps(tmp_path, history, steps):
     """The first step has a zero penalty, and may be the only one."""

@@ -11,7 +11,7 @@ import torch
 
 from eitdip import session
 from eitdip.errors import CheckpointError, OutputError
-from eitdip.memory import peak_memory
+from eitdip.memory import peak_memory, reset_peak_memory
 from eitdip.methods import options_for, prepare
 from eitdip.parallel import alone
 from eitdip.reconstruction import Status
@@ -46,7 +46,26 @@ def test_the_parts_of_the_time_add_up():
     assert sum(solution.seconds[part] for part in session.PARTS) == pytest.approx(solution.seconds["total"], rel=1e-12)
     assert all(seconds > 0 for seconds in solution.seconds.values())
     assert solution.memory == (pytest.approx(peak_memory(), rel=0.5),)
+    assert solution.memory_of == "session"
     assert solution.parallel == {"ranks": 1, "teams": 1, "threads per rank": torch.get_num_threads(), "mesh ranks": 1}
+
+
+def test_memory_says_if_it_cannot_be_counted_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("eitdip.memory._RESET", tmp_path / "none" / "clear_refs")
+    solution = solve()
+    assert solution.memory_of == "process" and solution.memory[0] > 50
+
+
+def test_memory_is_counted_from_the_last_reset():
+    if not reset_peak_memory():
+        pytest.skip("this system cannot reset the peak of a process")
+    before = peak_memory()
+    block = np.ones(2**24)  # 128 MiB
+    high = peak_memory()
+    assert high > before + 100
+    del block
+    assert peak_memory() == high
+    assert reset_peak_memory() and peak_memory() < high - 100
 
 
 def test_the_fingerprint_names_what_changes_the_run():

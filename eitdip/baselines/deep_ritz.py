@@ -119,11 +119,12 @@ class DeepRitzKV(Collocation):
 
     The gaps are divided by what the noise alone makes of them in a homogeneous disk. So the patterns are
     balanced against each other, and the data against the equation, without a weight for each phantom or
-    noise level. With an infinite weight of the equation this is total variation with finite elements; at a
-    weight w the equation takes about the share 1 / (1 + w) of the misfit upon itself.
+    noise level. With an infinite weight of the equation this is total variation with finite elements; with a
+    finite one the equation takes a share of the misfit upon itself, the larger the higher the frequency of the flux.
 
     Gaps and misfit are quadratic in the flux and in the output layer of the network. So these are solved for at every
-    step (`eitdip.baselines.projection`), and the optimizer trains the hidden layers and sigma.
+    step (`eitdip.baselines.projection`), and the optimizer trains the hidden layers and sigma. The solution fits the
+    points that it sees, so there should be ten or more of them for each unit of the last hidden layer.
 
     Args:
         pairs: u and psi.

@@ -42,10 +42,16 @@ class DirichletDisk(nn.Module):
         self.register_buffer("moments", torch.from_numpy(scale * moments).to(dtype), persistent=False)
 
     def interior(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Points drawn uniformly from the disk, shape (count, 2)."""
-        radius, angle = torch.rand(2, count, generator=generator, dtype=self.sources.dtype)
-        radius, angle = radius.sqrt(), 2 * torch.pi * angle
-        return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1).to(self.sources.device)
+        """Evenly spread points of the disk, shape (count, 2): a sunflower's seeds, turned and shifted at random.
+
+        Independent points leave gaps in which a network that is fitted at the points may do as it likes.
+        """
+        shift, turn = torch.rand(2, generator=generator, dtype=torch.float64)
+        number = torch.arange(count, dtype=torch.float64)
+        radius = ((number + shift) / count).sqrt()
+        angle = number * (torch.pi * (3 - 5**0.5)) + 2 * torch.pi * turn
+        points = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+        return points.to(self.sources)
 
     def boundary(self, count: int) -> torch.Tensor:
         """Evenly spaced boundary points, shape (count, 2); enough of them make `flux_moments` exact."""

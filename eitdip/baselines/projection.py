@@ -3,7 +3,8 @@
 Potentials enter a strong-form loss linearly, and a network is linear in its output layer. So the best output
 layer for given hidden layers and a given conductivity is a small least-squares problem. At its solution the
 slope of the loss along the output layer is zero, so the loss may be differentiated as if that layer were
-constant: the other parameters descend the loss with the potentials already at their best.
+constant: the other parameters descend the loss with the potentials already at their best. A small ridge, without which
+the problem could be singular, leaves an error of a few thousandths in that slope where the functions nearly depend.
 
 References:
     Golub, Pereyra (1973), SIAM J. Numer. Anal. 10(2).

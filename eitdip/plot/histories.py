@@ -37,7 +37,7 @@ def data_fit(path, data, prediction, deviation, mask, *, unit="") -> None:
 
 
 def curves(path, history, kept=None) -> None:
-    """Loss, its terms, chi^2 / N and held-out chi^2 / N against the step; values <= 0 are left out.
+    """Loss and its terms, chi^2 / N and the error, as far as known, against the step; values <= 0 are left out.
 
     Args:
         path: Where the PNG goes.
@@ -52,9 +52,12 @@ def curves(path, history, kept=None) -> None:
         raise OptionError(f"kept: got {kept}, expected a step from 0 to {shapes[0][0] - 1}")
     shown = {name: np.where(v > 0, v, np.nan) for name, v in history.items() if (v > 0).any()}
     misfits = {"chi2": "χ²/N", "held_out": "χ²/N held out"}
-    groups = {"loss": [n for n in shown if n not in misfits], "χ²/N": [n for n in misfits if n in shown]}
-    with picture(path, (8.2, 5.8)) as figure:
-        for axes, (label, names) in zip(figure.subplots(2, 1, sharex=True), groups.items(), strict=True):
+    apart = {*misfits, "relative L2", "seconds"}
+    groups = {"loss": [n for n in shown if n not in apart], "χ²/N": [n for n in misfits if n in shown]}
+    if "relative L2" in shown:
+        groups["relative L2 error"] = ["relative L2"]
+    with picture(path, (8.2, 2.9 * len(groups))) as figure:
+        for axes, (label, names) in zip(figure.subplots(len(groups), 1, sharex=True), groups.items(), strict=True):
             for i, name in enumerate(names):
                 # The loss is wide and behind, as the misfit often is all of it.
                 look = {"color": "#c3c8ce", "linewidth": 4} if name == "loss" else {"color": f"C{i}"}

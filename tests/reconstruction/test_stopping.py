@@ -1,12 +1,13 @@
 """Stopping rules: when they end, what they keep, what they remember."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from eitdip.errors import InvalidDataError, OptionError
-from eitdip.reconstruction import Budget, Discrepancy, FirstOf, HeldOut, Status, WindowedVariance
+from eitdip.reconstruction import Budget, Discrepancy, FirstOf, HeldOut, Status, TimeBudget, WindowedVariance
 from tests.reconstruction.quadratic import step
 
 
@@ -24,6 +25,17 @@ def test_discrepancy_ends_at_its_target():
     assert [d.stop for d in decisions] == [False, False, True]
     assert decisions[-1].status == Status.DONE
     assert "chi^2/N = 2 reached 2" in decisions[-1].reason
+
+
+def test_a_time_budget_counts_the_seconds_of_steps():
+    rule = FirstOf(HeldOut(50), TimeBudget(2.5))
+    decisions = [
+        rule.update(dataclasses.replace(step(i, held_out=held), seconds=seconds))
+        for i, (held, seconds) in enumerate([(3, 1.0), (2, 1.25), (4, 0.25)])
+    ]
+    assert [d.stop for d in decisions] == [False, False, True]
+    assert [d.keep for d in decisions] == [True, True, False]  # the first rule's choice
+    assert (decisions[-1].status, decisions[-1].reason) == (Status.BUDGET, "all 2.5 seconds used")
 
 
 def test_held_out_keeps_the_best_and_waits():
@@ -76,6 +88,7 @@ RULES = {
     "discrepancy": lambda: Discrepancy(0.3),
     "held-out": lambda: HeldOut(3),
     "variance": lambda: WindowedVariance(4, 3),
+    "time": lambda: TimeBudget(4.0),
     "first-of": lambda: FirstOf(WindowedVariance(4, 3), HeldOut(4), Budget(15)),
 }
 
@@ -84,7 +97,7 @@ RULES = {
 @pytest.mark.parametrize("pause", [1, 3, 6])
 def test_a_saved_rule_goes_on_as_if_nothing_had_happened(name, pause, rng):
     steps = [
-        step(i, chi2=chi2, held_out=held, estimate=np.exp(values))
+        dataclasses.replace(step(i, chi2=chi2, held_out=held, estimate=np.exp(values)), seconds=0.5)
         for i, (chi2, held, values) in enumerate(
             zip(rng.uniform(0.2, 2, 20), rng.uniform(1, 2, 20), rng.standard_normal((20, 3)), strict=True)
         )
@@ -102,6 +115,8 @@ def test_a_saved_rule_goes_on_as_if_nothing_had_happened(name, pause, rng):
         lambda: Budget(0),
         lambda: Discrepancy(0),
         lambda: Discrepancy(math.nan),
+        lambda: TimeBudget(0),
+        lambda: TimeBudget(math.nan),
         lambda: HeldOut(0),
         lambda: WindowedVariance(1),
         lambda: WindowedVariance(patience=0),
