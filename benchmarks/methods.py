@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eitdip import plot
 from eitdip.atomic import write_atomically
 from eitdip.compare import Contender, Entry, compare
 from eitdip.data import Measurements, load, save
@@ -125,6 +126,18 @@ def report(found: dict[tuple[str, str, float], list[dict]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def pictures(out: Path, noise: float = 0.01, seed: int = 0) -> None:
+    """One PNG per phantom: the truth and what each method found."""
+    for name in PHANTOMS:
+        path = out / "data" / f"{name}-{noise:g}-{seed}.h5"
+        runs = {label: folder(out, name, noise) / label / f"seed-{seed}" for label in CONTENDERS}
+        runs = {label: where for label, where in runs.items() if (where / "result.json").exists()}
+        if runs:
+            panels = {"truth": load(path).truth}
+            panels |= {label: Entry(label, label, (), (where,)).image() for label, where in runs.items()}
+            plot.images(out / f"{name}.png", panels, background=1.0)
+
+
 def _errors(results: list[dict]) -> list[float]:
     return [result["metrics"]["relative L2"] for result in results]
 
@@ -144,13 +157,14 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--noises", nargs="+", type=float, choices=NOISES, default=list(NOISES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--table", action="store_true", help="only make the table of what is there")
+    parser.add_argument("--table", action="store_true", help="only make table and pictures of what is there")
     arguments = parser.parse_args(words)
     use_threads(1)
     if not arguments.table:
         run(arguments)
     text = report(collect(arguments.out))
     write_atomically(arguments.out / "table.md", text.encode())
+    pictures(arguments.out)
     print(text)
 
 

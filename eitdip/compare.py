@@ -32,7 +32,7 @@ COLUMNS = {
     "FEM chi2/N": ("chi2", None, None),  # neither: it should be 1
     "seconds": ("step seconds", 0, min),  # of all sessions that a run took
     "steps": ("iterations", 0, None),
-    "memory MiB": ("memory", 0, min),
+    "memory MiB": ("memory", 0, None),  # the first method pays less: libraries stay loaded
 }
 
 
@@ -187,7 +187,7 @@ def value_of(result: dict, column: str) -> float | None:
 
 
 def table(entries: list[Entry]) -> list[dict[str, str]]:
-    """A row per contender: label and, per column, the median over seeds, with the range if there are several."""
+    """A row per contender: label and, per column, the median over seeds, with the range if they differ."""
     rows = []
     for entry in entries:
         row = {"method": entry.label}
@@ -199,8 +199,8 @@ def table(entries: list[Entry]) -> list[dict[str, str]]:
 
 
 def _figure(values: list[float]) -> str:
-    text = f"{np.median(values):.4g}"
-    return text if len(values) == 1 else f"{text} ({min(values):.3g} to {max(values):.3g})"
+    text, low, high = f"{np.median(values):.4g}", f"{min(values):.3g}", f"{max(values):.3g}"
+    return text if low == high else f"{text} ({low} to {high})"
 
 
 def best(entries: list[Entry]) -> dict[str, set[str]]:

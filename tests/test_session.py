@@ -64,7 +64,7 @@ def test_memory_is_counted_from_the_last_reset():
     high = peak_memory()
     assert high > before + 100
     del block
-    assert peak_memory() == high
+    assert peak_memory() == pytest.approx(high, abs=5)
     assert reset_peak_memory() and peak_memory() < high - 100
 
 
