@@ -43,11 +43,16 @@ def write(out: Path, entries: list[Entry], measurements: Measurements, command: 
 
 def as_text(entries: list[Entry]) -> str:
     """The table in columns, with the reasons of failures below it."""
-    names = ["method", *COLUMNS]
+    names = ["method", *_known(entries)]
     lines = [names, *([row[name] for name in names] for row in table(entries))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = ("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
     return "\n".join([*shown, *(f"{entry.label}: {entry.error}" for entry in entries if entry.error)])
+
+
+def _known(entries: list[Entry]) -> list[str]:
+    """Columns that say something: without a truth there are no errors."""
+    return [column for column in COLUMNS if any(entry.values(column) for entry in entries)]
 
 
 def _csv(entries: list[Entry]) -> str:
@@ -85,7 +90,7 @@ def _page(rows, entries: list[Entry], figures: dict, measurements: Measurements,
     )
     return environment.get_template("report.html").render(
         rows=rows,
-        columns=list(COLUMNS),
+        columns=_known(entries),
         best=best(entries),
         entries=[(entry, _changed(entry)) for entry in entries],
         figures=figures,

@@ -139,6 +139,8 @@ def test_without_a_truth_the_curves_are_of_the_misfit(tmp_path, monkeypatch):
     monkeypatch.setattr(report.plot, "images", lambda *a, **k: pictured.update(a[1]) or images(*a, **k))
     entries = written(tmp_path, ring_disk(8), None)
     assert drawn["quantity"] == "chi2" and list(pictured) == ["gn-tv", "dip <b>"]
+    headings = re.findall(r"<th>([^<]*)</th>", (tmp_path / "report.html").read_text())
+    assert headings == ["method", "FEM chi2/N", "seconds", "steps", "memory MiB"]
     assert entries[0].values("relative L2") == [] and entries[0].values("FEM chi2/N") == [1.25]
 
 
