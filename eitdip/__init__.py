@@ -10,9 +10,9 @@ import importlib
 __version__ = "0.1.0"
 
 _ROOMS = (
-    "bridge", "challenges", "cli", "data", "errors", "fem", "mesh", "metrics", "misfit", "networks",
+    "bridge", "challenges", "cli", "data", "errors", "fem", "imaging", "mesh", "metrics", "misfit", "networks",
     "objective", "operator", "parallel", "parameterization", "penalty", "phantoms", "plot",
-    "reconstruction", "simulation", "verify",
+    "reconstruction", "restoration", "simulation", "theory", "verify",
 )  # fmt: skip
 
 

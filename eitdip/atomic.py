@@ -46,3 +46,15 @@ def write_atomically(path, content: bytes) -> None:
     """
     with atomic_path(path) as scratch:
         scratch.write_bytes(content)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder for results, and those above it, if they are not there.
+
+    Raises:
+        OutputError: If that fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error

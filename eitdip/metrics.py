@@ -1,4 +1,4 @@
-"""How far an estimate is from the truth, and the score of the Kuopio Tomography Challenge 2023.
+"""How far an estimate is from the truth, and the scores of the Kuopio and Helsinki Tomography Challenges.
 
 Estimates and truths are arrays of one shape: pixels, cells or vertices. Where the truth is NaN (pixels
 outside the body) nothing is compared.
@@ -143,6 +143,35 @@ def ktc_score(truth, labels) -> float:
     if labels.shape != KTC_SHAPE:
         return 0.0
     return float(np.mean([_similarity((truth == c).astype(float), (labels == c).astype(float)) for c in (1, 2)]))
+
+
+def mcc(estimate, truth) -> float:
+    """Matthews correlation coefficient of two segmentations, the score of the Helsinki Tomography Challenge 2022.
+
+    Args:
+        estimate: Any shape, of 0 and 1.
+        truth: Likewise, of the same shape.
+
+    Returns:
+        1 for the same, 0 for no better than chance, -1 for the opposite; 0 if one of them has one class only.
+
+    Raises:
+        ShapeError: If the shapes differ.
+        InvalidDataError: If there are other values than 0 and 1.
+
+    References:
+        Matthews (1975), Biochim. Biophys. Acta 405.
+    """
+    estimate, truth = np.asarray(estimate), np.asarray(truth)
+    if estimate.shape != truth.shape:
+        raise ShapeError(f"estimate: got shape {estimate.shape}, expected {truth.shape} as the truth")
+    for name, labels in (("estimate", estimate), ("truth", truth)):
+        if not np.isin(labels, (0, 1)).all():
+            raise InvalidDataError(f"{name}: got other values than 0 and 1; give the segmentation")
+    estimate, truth = estimate.astype(bool), truth.astype(bool)
+    right, found, true = (float(labels.mean()) for labels in (estimate & truth, estimate, truth))
+    spread = found * (1 - found) * true * (1 - true)
+    return float((right - found * true) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 @cache

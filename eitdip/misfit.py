@@ -4,11 +4,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from eitdip.errors import InvalidDataError, NotPositiveError, ShapeError
+from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
 
 
 class LeastSquares(nn.Module):
     """Whitened least squares: chi^2 / N = mean of ((prediction - data) / deviation)^2.
+
+    Real and imaginary parts of complex data count as two measurements of this deviation each.
 
     Args:
         data: Measured values, any shape; entries where `mask` is false are ignored and may be NaN.
@@ -24,7 +26,8 @@ class LeastSquares(nn.Module):
 
     def __init__(self, data, deviation, mask=None, held_out=None):
         super().__init__()
-        data = np.asarray(data, dtype=float)
+        data = np.asarray(data)
+        data = data.astype(complex if np.iscomplexobj(data) else float)
         deviation = np.asarray(deviation, dtype=float)
         mask = np.ones(data.shape, bool) if mask is None else np.asarray(mask, bool)
         held = np.zeros(data.shape, bool) if held_out is None else np.asarray(held_out, bool)
@@ -41,8 +44,9 @@ class LeastSquares(nn.Module):
         fitted = mask & ~held
         if not fitted.any():
             raise InvalidDataError("data: no measurement is left to fit; check the mask")
-        self.count = int(fitted.sum())
-        self.held_count = int(held.sum())
+        parts = 2 if np.iscomplexobj(data) else 1
+        self.count = parts * int(fitted.sum())
+        self.held_count = parts * int(held.sum())
         # Persistent: a checkpoint then knows which data it belongs to.
         self.register_buffer("data", torch.from_numpy(np.where(mask, data, 0.0)))
         self.register_buffer("weight", torch.from_numpy(np.where(fitted, 1 / np.where(mask, deviation, 1.0), 0.0)))
@@ -50,13 +54,17 @@ class LeastSquares(nn.Module):
 
     def forward(self, prediction: torch.Tensor) -> torch.Tensor:
         """chi^2 / N over the fitted measurements."""
-        return ((prediction - self.data) * self.weight).square().sum() / self.count
+        return self._square(prediction, self.weight) / self.count
 
     def held_out(self, prediction: torch.Tensor) -> float:
         """chi^2 / N over the held-out measurements; NaN if there are none."""
         if not self.held_count:
             return float("nan")
-        return float(((prediction.detach() - self.data) * self.held_weight).square().sum() / self.held_count)
+        return float(self._square(prediction.detach(), self.held_weight) / self.held_count)
+
+    def _square(self, prediction: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        residual = (prediction - self.data) * weight
+        return (torch.view_as_real(residual) if residual.is_complex() else residual).square().sum()
 
 
 class EnergyGaps(nn.Module):
@@ -89,3 +97,51 @@ class EnergyGaps(nn.Module):
     def held_out(self, prediction: torch.Tensor) -> float:
         """NaN: a gap needs the whole flux of its pattern, so nothing is held out."""
         return float("nan")
+
+
+class PoissonDeviance(nn.Module):
+    """Deviance of counts over their number, 2 mean(m - y + y log(y / m)): about 1 at true means that are not small.
+
+    To hold measurements out, counts are thinned: each is watched with a probability, else fitted. Both parts are then
+    independent counts with that share of the means.
+
+    Args:
+        counts: Shape of the range, whole numbers >= 0.
+        background: Mean counts that do not come from the image, same shape or a scalar, >= 0.
+        held_share: Probability of a count to be held out, 0 <= share < 1.
+        seed: Of the thinning.
+
+    Raises:
+        InvalidDataError: If counts are negative or no whole numbers, or the background is negative.
+        OptionError: If the share is out of range.
+    """
+
+    def __init__(self, counts, background=0.0, held_share: float = 0.0, seed: int = 0):
+        super().__init__()
+        counts, background = np.asarray(counts, dtype=float), np.asarray(background, dtype=float)
+        if not (np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts))).all():
+            raise InvalidDataError("counts: got negative numbers, fractions or NaN, expected whole numbers >= 0")
+        if not ((background >= 0) & np.isfinite(background)).all():
+            raise InvalidDataError("background of the counts: expected numbers >= 0")
+        if not 0 <= held_share < 1:
+            raise OptionError(f"held_share: got {held_share}, expected 0 <= share < 1")
+        held = np.random.default_rng(seed).binomial(counts.astype(np.int64), held_share).astype(float)
+        self.share = float(held_share)
+        self.register_buffer("data", torch.from_numpy(counts - held))
+        self.register_buffer("held", torch.from_numpy(held))
+        self.register_buffer("background", torch.from_numpy(np.broadcast_to(background, counts.shape).copy()))
+
+    def forward(self, prediction: torch.Tensor) -> torch.Tensor:
+        """Deviance of the fitted counts over their number; the prediction is the mean of all, without background."""
+        return _deviance(self.data, (1 - self.share) * (prediction + self.background))
+
+    def held_out(self, prediction: torch.Tensor) -> float:
+        """The same of the held-out counts; NaN if there are none."""
+        if not self.share:
+            return float("nan")
+        return float(_deviance(self.held, self.share * (prediction.detach() + self.background)))
+
+
+def _deviance(counts: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    mean = mean.clamp(min=1e-12)  # a mean of 0 has no logarithm
+    return 2 * (mean - counts + torch.xlogy(counts, counts) - torch.xlogy(counts, mean)).mean()

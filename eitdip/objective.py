@@ -1,7 +1,7 @@
 """What is minimized: a misfit plus penalties, as named terms."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -91,9 +91,15 @@ class Variational(Objective):
         for name, (weight, _) in penalties.items():
             if not weight >= 0:
                 raise OptionError(f"weight of {name}: got {weight}, expected >= 0")
-        self.model, self.parameterization, self.misfit = model, parameterization, misfit
+        self.parameterization, self.misfit = parameterization, misfit
+        self._model = (model,)  # no submodule: an operator's matrices do not belong into checkpoints
         self.weights = {name: float(weight) for name, (weight, _) in penalties.items()}
         self.penalties = nn.ModuleDict({name: penalty for name, (_, penalty) in penalties.items()})
+
+    @property
+    def model(self) -> ForwardModel:
+        """F."""
+        return self._model[0]
 
     def forward(self) -> Terms:
         with self.stopwatch("network"):
@@ -115,3 +121,70 @@ class Variational(Objective):
     def set_extra_state(self, state: dict) -> None:
         """Give the model the state it had; under MPI all ranks of the model must do so."""
         self.model.restore(state)
+
+
+class Averaged(Objective):
+    """An objective whose estimate is the exponential average of its iterates, which are more noisy than their mean.
+
+    Args:
+        objective: What is minimized.
+        decay: Share of the average that survives a step, 0 <= decay < 1.
+
+    Raises:
+        OptionError: If the decay is out of range.
+    """
+
+    def __init__(self, objective: Variational, decay: float = 0.99):
+        super().__init__(objective.stopwatch)
+        if not 0 <= decay < 1:
+            raise OptionError(f"average: got a decay of {decay}, expected 0 <= decay < 1")
+        self.objective, self.decay = objective, float(decay)
+        with torch.no_grad():
+            terms = objective()
+        self.register_buffer("_weight", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("_estimate", torch.zeros_like(terms.estimate))
+        self.register_buffer("_sigma", torch.zeros_like(terms.sigma))
+
+    def forward(self) -> Terms:
+        terms = self.objective()
+        with torch.no_grad():
+            new = 1 - self.decay
+            self._weight.mul_(self.decay).add_(new)
+            self._estimate.mul_(self.decay).add_(new * terms.estimate)
+            self._sigma.mul_(self.decay).add_(new * terms.sigma)
+            estimate, sigma = self._estimate / self._weight, self._sigma / self._weight
+            held_out = terms.held_out
+            if held_out == held_out:  # else nothing is held out
+                prediction = apply(self.objective.model, sigma, self.stopwatch)
+                held_out = self.objective.misfit.held_out(prediction)
+        return replace(terms, held_out=held_out, estimate=estimate, sigma=sigma)
+
+
+class Sure(Objective):
+    """A denoising objective that estimates its own error without the truth: Stein's unbiased risk estimate.
+
+    A twin is trained on data with a small known perturbation; how much of that returns in its image is how much of
+    the noise returns too. `Terms.held_out` is the estimated mean square error over the noise variance:
+    chi^2 / N - 1 + 2 * divergence / N.
+
+    Args:
+        objective: Fits the data with a model that is the identity.
+        twin: The same, from the same start, fits the data plus `perturbation`.
+        perturbation: Independent normal numbers times a small factor, in the shape of the data.
+
+    References:
+        Ramani, Blu, Unser (2008), IEEE Trans. Image Process. 17(9), the estimate by perturbation.
+    """
+
+    def __init__(self, objective: Variational, twin: Variational, perturbation: torch.Tensor):
+        super().__init__(objective.stopwatch)
+        self.objective, self.twin = objective, twin
+        self.register_buffer("_perturbation", perturbation)
+
+    def forward(self) -> Terms:
+        terms, other = self.objective(), self.twin()
+        shift = self._perturbation
+        divergence = ((other.sigma - terms.sigma) * shift).sum() / shift.square().mean()
+        risk = terms.chi2 - 1 + 2 * float(divergence) / shift.numel()
+        losses = terms.losses | {f"twin {name}": loss for name, loss in other.losses.items()}
+        return replace(terms, losses=losses, held_out=risk)

@@ -1,8 +1,8 @@
 """All settings of a reconstruction, their defaults, and the named methods."""
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import get_args
+from dataclasses import asdict, dataclass, replace
 
+from eitdip.configure import configured
 from eitdip.errors import OptionError, choose
 from eitdip.fem.linear_solver import SOLVERS
 
@@ -201,27 +201,12 @@ def options_for(method: str, settings: dict | None = None) -> Options:
     Raises:
         OptionError: If the method or a setting is unknown, or a value has the wrong type.
     """
-    options = Options(**choose("method", method, METHODS))
-    kinds = {f.name: f.type for f in fields(Options)}
-    changes = {}
-    for name, value in (settings or {}).items():
-        kind = choose("option", name, kinds)
-        changes[name] = _converted(name, value, kind)
-    return _checked(replace(options, **changes))
+    return _checked(configured(Options(**choose("method", method, METHODS)), settings or {}))
 
 
 def settings(options: Options) -> dict:
     """The options as plain JSON values."""
     return asdict(options)
-
-
-def _converted(name: str, value, kind):
-    kinds = get_args(kind) or (kind,)
-    allowed = (*kinds, int) if float in kinds else kinds
-    if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, allowed):
-        expected = getattr(kind, "__name__", str(kind)) if len(kinds) == 1 else str(kind)
-        raise OptionError(f"option {name}: got {value!r}, expected {expected}")
-    return float(value) if float in kinds and isinstance(value, int) else value
 
 
 def _checked(options: Options) -> Options:

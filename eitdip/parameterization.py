@@ -92,20 +92,37 @@ class DeepImagePrior(nn.Module):
             axis for volumes.
         shape: (H, W) of the image, (D, H, W) of the volume.
         seed: Of the weights and the latent tensor.
+        input_noise: Standard deviation of what is added to the latent tensor, anew in each step; against overfitting.
 
     References:
         Ulyanov, Vedaldi, Lempitsky (2018), CVPR.
     """
 
-    def __init__(self, network: nn.Module, shape: tuple[int, ...], seed: int = 0):
+    def __init__(self, network: nn.Module, shape: tuple[int, ...], seed: int = 0, input_noise: float = 0.0):
         super().__init__()
+        if not 0 <= input_noise < float("inf"):
+            raise OptionError(f"input_noise: got {input_noise}, expected >= 0 and finite")
         generator = torch.Generator().manual_seed(seed)
-        self.shape = tuple(shape)
+        self.shape, self.input_noise = tuple(shape), float(input_noise)
         self.network = initialize(network, generator)
         self.register_buffer("latent", torch.randn(1, *network.latent_shape(self.shape), generator=generator))
+        self._generator = generator
 
     def forward(self) -> torch.Tensor:
-        return self.network(self.latent)[0].double()
+        latent = self.latent
+        if self.input_noise:
+            step = torch.randn(latent.shape, generator=self._generator).to(latent.device)
+            latent = latent + self.input_noise * step
+        return self.network(latent)[0].double()
+
+    def get_extra_state(self) -> dict:
+        """Where the noise of the input goes on: a resumed run sees the same."""
+        return {"generator": self._generator.get_state()} if self.input_noise else {}
+
+    def set_extra_state(self, state: dict) -> None:
+        """Go on from a saved state."""
+        if self.input_noise:
+            self._generator.set_state(state["generator"].cpu())
 
 
 class CoordinateField(nn.Module):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from eitdip.atomic import make_folder
 from eitdip.errors import EitdipError, OutputError
 from eitdip.interruption import Interruption
 from eitdip.memory import peak_memory, reset_peak_memory
@@ -242,7 +243,7 @@ class _Checkpointer:
         self._latest = self._error = None
         with together(comm):
             if self._writes:
-                _make_folder(path.parent)
+                make_folder(path.parent)
 
     def __call__(self, progress: Progress) -> None:
         self._latest = progress
@@ -265,13 +266,6 @@ class _Checkpointer:
         with together(self._comm):
             if self._writes and self._latest is not None:
                 self._save()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be created ({error.strerror}); choose another --out") from error
 
 
 def _resumed(path: Path, run: str, comm) -> Checkpoint | None:

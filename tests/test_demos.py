@@ -26,6 +26,11 @@ pytestmark = pytest.mark.usefixtures("gmsh")
         pytest.param(["bar_sochen.py", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["pinn_and_deep_ritz_vs_fem.py", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["why_naive_deep_ritz_fails.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory_minimum_norm.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory_two_layer_jacobian.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory_recovery.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory_spectral_bias.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory_analytic_prior.py", "--out", "{out}"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
 )

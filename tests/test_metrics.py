@@ -6,7 +6,7 @@ from scipy.signal import fftconvolve
 
 from eitdip.data import data_root, ktc2023
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
-from eitdip.metrics import contrast_error, dice, ktc_score, label_image, psnr, relative_l2
+from eitdip.metrics import contrast_error, dice, ktc_score, label_image, mcc, psnr, relative_l2
 
 TRUTH = np.array([1.0, 1.0, 3.0, 0.5, np.nan])
 
@@ -155,3 +155,21 @@ def test_ktc_score_between_the_two_editions_of_the_truth(tank, expected):
         pytest.skip("needs the public data sets: set EITDIP_DATA to their folder (default ../shared/data)")
     older, newer = (ktc2023.truth(root / f"ktc2023/truth_{year}/true{tank}.mat") for year in (2023, 2024))
     assert ktc_score(older, newer) == pytest.approx(expected, abs=5e-4)
+
+
+def test_matthews_correlation_from_the_table_of_counts(rng):
+    truth, estimate = rng.integers(0, 2, (2, 40, 30))
+    estimate[:10] = truth[:10]
+    counts = [int(((estimate == e) & (truth == t)).sum()) for e, t in ((1, 1), (0, 0), (1, 0), (0, 1))]
+    right, absent, wrong, missed = counts
+    product = (right + wrong) * (right + missed) * (absent + wrong) * (absent + missed)
+    assert mcc(estimate, truth) == pytest.approx((right * absent - wrong * missed) / product**0.5, rel=1e-12)
+    assert mcc(truth.astype(bool), truth) == pytest.approx(1) and mcc(1 - truth, truth) == pytest.approx(-1)
+    assert mcc(np.ones_like(truth), truth) == 0 == mcc(truth, np.zeros_like(truth))
+
+
+def test_matthews_correlation_refuses_what_is_no_segmentation():
+    with pytest.raises(ShapeError, match=r"got shape \(3,\), expected \(4,\)"):
+        mcc(np.ones(3), np.ones(4))
+    with pytest.raises(InvalidDataError, match="truth: got other values than 0 and 1"):
+        mcc(np.ones(2), np.array([0, 255]))

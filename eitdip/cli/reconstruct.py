@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from eitdip.cli import imaging
 from eitdip.cli.settings import PATH, from_file, from_words
 from eitdip.errors import DivergenceError, EitdipError
 from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED
@@ -21,13 +22,20 @@ from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="One option; may be repeated.")
 @click.option("--reference", type=PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
+@click.option(
+    "--task", help="A linear task instead: denoise, inpaint, super-resolve, deblur, compressed-sense, ct, mri."
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
-def reconstruct(data, method, out, seed, seeds, config, pairs, reference, level, resume) -> int:
+def reconstruct(data, method, out, seed, seeds, config, pairs, reference, level, task, resume) -> int:
     """Reconstruct the conductivity from DATA: a KTC2023 or KIT4 .mat, or eitdip's own .h5.
+
+    With --task DATA is a picture (a file, or skimage:NAME), a .mat of HTC2022 (ct) or k-space as .npy (mri).
 
     Of several files each gets its own folder in the output folder. Under mpiexec files, then seeds,
     then right-hand sides are divided over the ranks.
     """
+    if task is not None:
+        return imaging.reconstruct(data, task, method, out, seed, seeds, config, pairs, reference, level, resume)
     from eitdip import batch, output
     from eitdip.data import load
     from eitdip.options import options_for

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import nn
 
 from eitdip.errors import ShapeError
@@ -26,6 +27,11 @@ def upsampling(dimension: int) -> nn.Module:
     """Linear interpolation to twice the size along each axis."""
     mode = {2: "bilinear", 3: "trilinear"}[dimension]
     return nn.Upsample(scale_factor=2, mode=mode, align_corners=False)
+
+
+def single(images: torch.Tensor) -> torch.Tensor:
+    """Without the axis of channels if there is one channel only."""
+    return images[:, 0] if images.shape[1] == 1 else images
 
 
 def divide(shape: tuple[int, ...], factor: int, least: int = 1) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from eitdip.networks.layers import CONVOLUTIONS, convolution_layers, divide, upsampling
+from eitdip.networks.layers import CONVOLUTIONS, convolution_layers, divide, single, upsampling
 
 
 class SkipNetwork(nn.Module):
@@ -15,6 +15,7 @@ class SkipNetwork(nn.Module):
         levels: Number of halvings; the image sides are multiples of 2^levels.
         skips: Channels of each skip branch, which is normalized before it joins.
         dimension: 2 for images (H, W), 3 for volumes (D, H, W).
+        outputs: Channels of the image: 3 for colours, 2 for complex images.
 
     References:
         Ulyanov, Vedaldi, Lempitsky (2018), CVPR.
@@ -22,7 +23,13 @@ class SkipNetwork(nn.Module):
 
     @torch.random.fork_rng(devices=[])  # torch's own draw of the weights, which `initialize` replaces
     def __init__(
-        self, latent_channels: int = 8, channels: int = 32, levels: int = 3, skips: int = 4, dimension: int = 2
+        self,
+        latent_channels: int = 8,
+        channels: int = 32,
+        levels: int = 3,
+        skips: int = 4,
+        dimension: int = 2,
+        outputs: int = 1,
     ):
         super().__init__()
         convolution = CONVOLUTIONS[dimension]
@@ -42,7 +49,7 @@ class SkipNetwork(nn.Module):
         self.down = nn.ModuleList(down(width) for width in widths)
         self.up = nn.ModuleList(up() for _ in widths)
         self.upsample = upsampling(dimension)
-        self.output = convolution(channels, 1, 1)
+        self.output = convolution(channels, outputs, 1)
 
     def latent_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape (channels, H, W) of the latent tensor for an image (H, W), and so on in 3-D."""
@@ -50,14 +57,14 @@ class SkipNetwork(nn.Module):
         return (self.latent_channels, *image_shape)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Latent (B, C, H, W) to images (B, H, W), or (B, C, D, H, W) to (B, D, H, W)."""
+        """Latent (B, C, H, W) to images (B, H, W), or (B, outputs, H, W) if there are several; likewise in 3-D."""
         x, kept = z, []
         for skip, down in zip(self.skip, self.down, strict=True):
             kept.append(skip(x))
             x = down(x)
         for up in self.up:
             x = up(torch.cat([kept.pop(), self.upsample(x)], dim=1))
-        return self.output(x)[:, 0]
+        return single(self.output(x))
 
 
 def _activated(channels: int) -> list[nn.Module]:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from eitdip.networks.layers import CONVOLUTIONS, convolution_layers, divide, upsampling
+from eitdip.networks.layers import CONVOLUTIONS, convolution_layers, divide, single, upsampling
 
 
 class UNet(nn.Module):
@@ -15,11 +15,18 @@ class UNet(nn.Module):
         levels: Number of halvings; the image sides are multiples of 2^levels.
         skips: Channels of each skip connection; few, or the network copies the noise of z.
         dimension: 2 for images (H, W), 3 for volumes (D, H, W).
+        outputs: Channels of the image: 3 for colours, 2 for complex images.
     """
 
     @torch.random.fork_rng(devices=[])  # torch's own draw of the weights, which `initialize` replaces
     def __init__(
-        self, latent_channels: int = 8, channels: int = 32, levels: int = 3, skips: int = 4, dimension: int = 2
+        self,
+        latent_channels: int = 8,
+        channels: int = 32,
+        levels: int = 3,
+        skips: int = 4,
+        dimension: int = 2,
+        outputs: int = 1,
     ):
         super().__init__()
         convolution = CONVOLUTIONS[dimension]
@@ -36,7 +43,7 @@ class UNet(nn.Module):
         self.skip = nn.ModuleList(convolution(channels, skips, 1) for _ in range(levels))
         self.up = nn.ModuleList(block(channels + skips) for _ in range(levels))
         self.upsample = upsampling(dimension)
-        self.output = convolution(channels, 1, 1)
+        self.output = convolution(channels, outputs, 1)
 
     def latent_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape (channels, H, W) of the latent tensor for an image (H, W), and so on in 3-D."""
@@ -44,7 +51,7 @@ class UNet(nn.Module):
         return (self.latent_channels, *image_shape)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Latent (B, C, H, W) to images (B, H, W), or (B, C, D, H, W) to (B, D, H, W)."""
+        """Latent (B, C, H, W) to images (B, H, W), or (B, outputs, H, W) if there are several; likewise in 3-D."""
         x = self.enter(z)
         kept = []
         for skip, down in zip(self.skip, self.down, strict=True):
@@ -52,4 +59,4 @@ class UNet(nn.Module):
             x = down(x)
         for up in self.up:
             x = up(torch.cat([self.upsample(x), kept.pop()], dim=1))
-        return self.output(x)[:, 0]
+        return single(self.output(x))

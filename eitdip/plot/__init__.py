@@ -9,6 +9,7 @@ that are not > 0, InvalidDataError for other bad values, OutputError if the file
 from eitdip.plot.comparison import against_time
 from eitdip.plot.fields import conductivity, images, labels
 from eitdip.plot.histories import curves, data_fit
+from eitdip.plot.pictures import pictures
 from eitdip.plot.solids import render, slices
 
-__all__ = ["against_time", "conductivity", "curves", "data_fit", "images", "labels", "render", "slices"]
+__all__ = ["against_time", "conductivity", "curves", "data_fit", "images", "labels", "pictures", "render", "slices"]

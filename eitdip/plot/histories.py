@@ -52,10 +52,12 @@ def curves(path, history, kept=None) -> None:
         raise OptionError(f"kept: got {kept}, expected a step from 0 to {shapes[0][0] - 1}")
     shown = {name: np.where(v > 0, v, np.nan) for name, v in history.items() if (v > 0).any()}
     misfits = {"chi2": "χ²/N", "held_out": "χ²/N held out"}
-    apart = {*misfits, "relative L2", "seconds"}
+    apart = {*misfits, "relative L2", "PSNR", "seconds"}
     groups = {"loss": [n for n in shown if n not in apart], "χ²/N": [n for n in misfits if n in shown]}
     if "relative L2" in shown:
         groups["relative L2 error"] = ["relative L2"]
+    if "PSNR" in shown:
+        groups["PSNR (dB)"] = ["PSNR"]
     with picture(path, (8.2, 2.9 * len(groups))) as figure:
         for axes, (label, names) in zip(figure.subplots(len(groups), 1, sharex=True), groups.items(), strict=True):
             for i, name in enumerate(names):
@@ -67,9 +69,11 @@ def curves(path, history, kept=None) -> None:
                 axes.axhline(1, color=DARK, linestyle=(0, (5, 3)), linewidth=1, label="χ²/N = 1")
             if kept is not None:
                 axes.axvline(kept, color=RED, linewidth=1, label=f"kept: step {kept}")
-            axes.set(yscale="log", ylabel=label)
+            axes.set_ylabel(label)
             axes.margins(x=0.01)
-            log_axis(axes.yaxis, *axes.get_ylim())
+            if label != "PSNR (dB)":  # decibels are logarithms already
+                axes.set_yscale("log")
+                log_axis(axes.yaxis, *axes.get_ylim())
             axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

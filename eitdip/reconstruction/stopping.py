@@ -123,21 +123,22 @@ class WindowedVariance(StoppingRule):
     Args:
         window: Estimates in the window, >= 2.
         patience: Stop after this many steps without a smaller variance.
+        log: Watch the logarithm, as is apt for conductivities; without it images of any sign.
     """
 
     state = ("_best", "_since", "_recent", "_origin", "_sum", "_squares")
 
-    def __init__(self, window: int = 50, patience: int = 200):
+    def __init__(self, window: int = 50, patience: int = 200, log: bool = True):
         if window < 2 or patience < 1:
             raise OptionError(f"window, patience: got {window}, {patience}; expected at least 2 and 1")
-        self.window, self.patience = window, patience
+        self.window, self.patience, self.log = window, patience, log
         self._best, self._since = float("inf"), 0
         self._recent: list[torch.Tensor] = []
         self._origin = self._sum = None
         self._squares = 0.0
 
     def update(self, step):
-        estimate = step.terms.estimate.log()
+        estimate = step.terms.estimate.log() if self.log else step.terms.estimate.double()
         if self._origin is None:
             self._origin, self._sum = estimate, torch.zeros_like(estimate)
         x = estimate - self._origin

@@ -14,17 +14,18 @@ PACKAGE = Path(eitdip.__file__).parent
 # Rooms from the ground up: a room may import rooms of earlier rows, and itself. With what a row may load.
 LAYERS = [
     ({"__init__", "errors"}, "plain Python"),
-    ({"operator", "atomic"}, "plain Python or numpy"),
+    ({"operator", "atomic", "configure"}, "plain Python or numpy"),
     (
         {"verify", "parallel", "timing", "calibration", "phantoms", "metrics", "plot"},
         "numpy, or one package each",
     ),
     ({"teams", "interruption", "threads", "memory"}, "how ranks work together"),
     ({"mesh", "networks", "imaging"}, "meshes without torch, networks without DOLFINx"),
-    ({"fem", "data", "bridge", "parameterization", "misfit", "penalty"}, "DOLFINx or torch, never both"),
+    ({"fem", "data", "bridge", "parameterization", "misfit", "penalty", "images"}, "DOLFINx or torch, never both"),
     ({"objective", "simulation", "truth"}, ""),
-    ({"reconstruction", "baselines", "pretraining", "uncertainty"}, ""),
+    ({"reconstruction", "baselines", "pretraining", "uncertainty", "theory"}, ""),
     ({"options"}, "names"),
+    ({"restoration"}, "linear tasks, without DOLFINx and MPI"),
     ({"generators", "neural_pde"}, "names become objects"),
     ({"methods"}, "names become objects"),
     ({"session"}, ""),
@@ -41,8 +42,8 @@ LEVEL = {room: level for level, (rooms, _) in enumerate(LAYERS) for room in room
 # Packages that belong to few rooms; every other room must do without them, also inside functions.
 OWNERS = {
     "torch": {
-        "networks", "imaging", "bridge", "parameterization", "misfit", "penalty", "objective",
-        "reconstruction", "baselines", "pretraining", "uncertainty", "options", "generators", "neural_pde",
+        "networks", "imaging", "images", "restoration", "bridge", "parameterization", "misfit", "penalty", "objective",
+        "reconstruction", "baselines", "pretraining", "uncertainty", "theory", "options", "generators", "neural_pde",
         "methods", "session", "output", "threads", "cli", "challenges",
     },
     "dolfinx": {"fem"},
@@ -150,6 +151,9 @@ FEM = {"dolfinx", "petsc4py", "mpi4py", "basix"}
         ("eitdip.data", {"torch", "matplotlib"} | FEM),
         ("eitdip.networks", {"matplotlib", "scipy"} | FEM),
         ("eitdip.reconstruction", {"matplotlib", "meshio"} | FEM),
+        ("eitdip.imaging", {"matplotlib", "deepinv", "astra", "finufft"} | FEM),
+        ("eitdip.restoration", {"matplotlib", "deepinv", "astra", "finufft"} | FEM),
+        ("eitdip.theory", {"matplotlib"} | FEM),
         ("eitdip.metrics", {"torch", "matplotlib"} | FEM),
     ],
 )

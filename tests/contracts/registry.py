@@ -20,6 +20,7 @@ from eitdip.fem import (
     trigonometric,
 )
 from eitdip.fem.patterns import adjacent, trigonometric_currents
+from eitdip.imaging import SparseOperator, Transmission
 from eitdip.mesh import Domain
 from eitdip.operator import ForwardModel, LinearOperator, Matrix, Space
 from tests.shapes import ring_disk
@@ -115,6 +116,13 @@ def solid_electrodes(sigma: str = "cells", solver: str = "auto") -> CompleteElec
     )
 
 
+def transmission() -> Transmission:
+    """Rays through images of 3 x 4 pixels; 500 to 1500 counts without an object."""
+    rays = sparse.random_array((10, 12), density=0.4, rng=np.random.default_rng(4), format="csr")
+    projector = SparseOperator(rays, Space((3, 4)), Space((5, 2)))
+    return Transmission(projector, np.linspace(500, 1500, 10).reshape(5, 2), np.full((5, 2), 3.0))
+
+
 def last_factor_of_voxels() -> ForwardModel:
     model = solid_electrodes(solver="last-factor")
     return model @ pixel_map(model.discretization, (4, 3, 5))
@@ -132,7 +140,7 @@ MODELS = [
     ModelCase(make.__name__, make)
     for make in (
         dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels,
-        solid_dirichlet, solid_neumann, solid_kohn_vogelius, solid_electrodes, last_factor_of_voxels,
+        solid_dirichlet, solid_neumann, solid_kohn_vogelius, solid_electrodes, last_factor_of_voxels, transmission,
     )
 ] + [
     ModelCase("solid-electrodes-vertices", lambda: solid_electrodes("vertices")),

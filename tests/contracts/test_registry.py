@@ -1,6 +1,7 @@
 """No model and no operator escapes the contract tests."""
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 
@@ -9,6 +10,7 @@ import pytest
 import eitdip
 from eitdip.errors import MissingPackageError
 from eitdip.operator import ForwardModel, LinearOperator
+from tests.contracts.imaging_registry import CASES
 from tests.contracts.registry import MODELS, OPERATORS
 
 
@@ -24,7 +26,8 @@ def concrete_subclasses(base: type, package: str = "eitdip") -> set[type]:
 
 def registered() -> set[type]:
     models = [case.make() for case in MODELS]
-    return {type(item) for item in [*models, *(case.make() for case in OPERATORS)]}
+    imaging = [case.make(case.dtype, 0) for case in CASES if all(map(importlib.util.find_spec, case.needs))]
+    return {type(item) for item in [*models, *(case.make() for case in OPERATORS), *imaging]}
 
 
 def test_every_model_and_operator_of_the_package_has_a_case():

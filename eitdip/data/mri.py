@@ -1,0 +1,47 @@
+"""Cartesian k-space of several coils, as a NumPy file."""
+
+import io
+
+import numpy as np
+
+from eitdip.data.files import read_bytes
+from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
+
+
+def load_kspace(path) -> tuple[np.ndarray, np.ndarray]:
+    """K-space and where it was sampled.
+
+    Args:
+        path: A .npy with complex numbers of shape (coils, H, W) or (H, W), k = 0 in the middle at (H // 2, W // 2), and
+            zeros where it was not sampled, at the same places in all coils.
+
+    Returns:
+        complex64 (coils, H, W) in the unit of the file, and booleans (H, W): where any coil is not zero.
+
+    Raises:
+        FileFormatError: If the file is missing, damaged, of another format, or its numbers are not complex.
+        ShapeError: If it has another number of axes.
+        InvalidDataError: If a number is not finite, or all are zero.
+    """
+    try:
+        kspace = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise FileFormatError(
+            f"{path}: cannot be read as a NumPy file without objects ({error}); save it again with numpy.save"
+        ) from error
+    if not isinstance(kspace, np.ndarray) or kspace.dtype.kind != "c":
+        kind = kspace.dtype if isinstance(kspace, np.ndarray) else "an archive of arrays"
+        raise FileFormatError(f"{path}: got {kind}, expected one array of complex numbers, k-space of each coil")
+    if kspace.ndim not in (2, 3) or not kspace.size:
+        raise ShapeError(f"{path}: got shape {kspace.shape}, expected (coils, H, W) or (H, W)")
+    kspace = kspace.astype(np.complex64).reshape(-1, *kspace.shape[-2:])
+    if not np.isfinite(kspace).all():
+        coil, row, column = (int(i) for i in np.argwhere(~np.isfinite(kspace))[0])
+        raise InvalidDataError(
+            f"{path}: coil {coil}, row {row}, column {column} (counted from 0) is not finite, expected numbers, and "
+            "zero where nothing was sampled"
+        )
+    mask = np.any(kspace != 0, axis=0)
+    if not mask.any():
+        raise InvalidDataError(f"{path}: all numbers are zero, expected the samples of at least one point of k-space")
+    return kspace, mask
