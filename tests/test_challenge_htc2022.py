@@ -96,7 +96,7 @@ def test_a_simulated_disc_in_the_layout_of_the_challenge(tmp_path):
         ("tb", 299, 90, 0.933),
         ("ta", 0, 360, 0.99),
         ("tb", 0, 360, 0.99),
-    ],  # fmt: skip
+    ],
 )
 def test_the_real_discs(name, start, span, least):
     folder = data_root() and data_root() / "htc2022"
