@@ -1,8 +1,8 @@
 """Deep image prior with total variation against total variation alone. python -m benchmarks.dip_against_tv
 
 64 x 64 pictures of scikit-image, CT with 30 views and 5 % noise, and inpainting of 50 % with noise 0.05; three seeds.
-Total variation gets the best weight of a grid by the truth; the deep image prior has one weight and is stopped by held-out
-measurements, without truth and noise level.
+Total variation gets the best weight of a grid by the truth; the deep image prior has one weight and is stopped by
+held-out measurements, without truth and noise level.
 """
 
 import argparse
