@@ -104,6 +104,23 @@ class Image(nn.Module):
         return self.field()
 
 
+class Cropped(nn.Module):
+    """The upper left part of a generator's image: networks make sides that are multiples of a power of 2 only.
+
+    Args:
+        generator: Module whose forward() gives (..., H', W').
+        shape: (H, W), no larger.
+    """
+
+    def __init__(self, generator: nn.Module, shape: tuple[int, int]):
+        super().__init__()
+        self.generator, self.shape = generator, tuple(shape)
+
+    def forward(self) -> torch.Tensor:
+        """Shape (..., H, W)."""
+        return self.generator()[..., : self.shape[0], : self.shape[1]]
+
+
 class ImageVariation(nn.Module):
     """Mean of sqrt(|grad x|^2 + smoothing^2) - smoothing over pixels; channels share their edges.
 

@@ -211,3 +211,12 @@ def test_the_files_of_a_restoration(tmp_path):
     assert len(rows) == 6 and "PSNR" in rows[0]
     for name in ("image.png", "curves.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_images_of_any_size(rng):
+    space = Space((11, 18))
+    operator = SparseOperator(sparse.eye_array(11 * 18, format="csr"), space, space, Gaussian(0.1))
+    task = Task("denoise", operator, torch.from_numpy(rng.random((11, 18))), low=0.0, high=1.0)
+    for generator in ("skip", "deep-decoder", "two-layer", "pixels"):
+        found = restore(task, image_options("dip-tv", SMALL | {"generator": generator, "steps": 3}), quiet=True)
+        assert found.image.shape == (11, 18)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from eitdip.errors import OptionError
-from eitdip.images import Affine, Between, Image, ImageVariation, Positive
+from eitdip.images import Affine, Between, Cropped, Image, ImageVariation, Positive
 from eitdip.misfit import LeastSquares, PoissonDeviance
 from eitdip.networks import ConvolutionalDecoder, CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.objective import Averaged, Objective, Sure, Variational
@@ -113,7 +113,10 @@ def _image(task: Task, options: ImageOptions, seed: int) -> Image:
 
 def _network(make, shape, channels: int, options: ImageOptions, seed: int):
     network = make(channels=options.channels, levels=options.levels, outputs=channels)
-    return DeepImagePrior(network, shape, seed, options.input_noise)
+    multiple = 2**options.levels
+    padded = tuple(max(2, -(-side // multiple)) * multiple for side in shape)
+    generator = DeepImagePrior(network, padded, seed, options.input_noise)
+    return generator if padded == tuple(shape) else Cropped(generator, shape)
 
 
 def _single(make, shape, channels: int, options: ImageOptions, seed: int):
