@@ -130,12 +130,15 @@ def test_counts_are_thinned_and_their_images_positive():
     np.testing.assert_allclose(em.image, data / 200, rtol=1e-6)
 
 
-def test_complex_images_fit_complex_data():
+def test_complex_images_fit_complex_data(tmp_path):
     phase = np.exp(1j * np.linspace(0, 1, SIDE**2).reshape(SIDE, SIDE))
     space = Space((SIDE, SIDE), "complex128")
     operator = SparseOperator(sparse.eye_array(SIDE**2, format="csr"), space, space, Gaussian(0.05))
     data = operator.noise.sample(torch.from_numpy(block() * phase), torch.Generator().manual_seed(1))
-    found = restore(Task("mri", operator, data, truth=block() * phase), image_options("dip-tv", SMALL), quiet=True)
+    task, options = Task("mri", operator, data, truth=block() * phase), image_options("dip-tv", SMALL)
+    found = restore(task, options, folder=tmp_path, quiet=True)
+    again = restore(task, options, folder=tmp_path, resume=True, quiet=True)  # ended: nothing is left to do
+    np.testing.assert_array_equal(again.image, found.image)
     assert np.iscomplexobj(found.image)
     assert np.linalg.norm(found.image - block() * phase) < 0.25 * np.linalg.norm(block())
 

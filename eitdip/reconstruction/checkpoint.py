@@ -87,6 +87,8 @@ class Checkpoint:
 
 
 def _pack(value, tensors: dict):
+    if isinstance(value, torch.Tensor) and value.is_complex():  # safetensors knows no complex128
+        return {"complex": _pack(torch.view_as_real(value.detach().resolve_conj()), tensors)["tensor"]}
     if isinstance(value, torch.Tensor | np.ndarray):
         name = str(len(tensors))
         array = isinstance(value, np.ndarray)
@@ -110,6 +112,8 @@ def _unpack(value, tensors: dict):
     (kind, content), = value.items()  # fmt: skip
     if kind == "tensor":
         return tensors[content]
+    if kind == "complex":
+        return torch.view_as_complex(tensors[content])
     if kind == "array":
         return tensors[content].numpy()
     if kind == "dict":
