@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.early_stopping import OPERATORS, SIZE
 from eitdip.atomic import make_folder, write_atomically
+from eitdip.reconstruction import Status
 from eitdip.restoration import image_options, restore
 from eitdip.restoration.pictures import gray, read_picture, square
 from eitdip.threads import use_threads
@@ -27,6 +28,8 @@ def run(operator: str, picture: str, seed: int, tv: float) -> dict:
     classical = {weight: restore(task, image_options("tv", {"tv": weight}), quiet=True).psnr for weight in WEIGHTS}
     best = max(classical, key=classical.get)
     prior = restore(task, image_options("dip-tv", {"tv": tv, "seed": seed, "patience": 300}), quiet=True)
+    if prior.status == Status.INTERRUPTED:
+        raise SystemExit("interrupted; the same command goes on")
     return {
         "operator": operator, "picture": picture, "seed": seed, "dip-tv": prior.psnr, "tv": classical[best],
         "tv weight": best,

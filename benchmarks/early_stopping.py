@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.atomic import make_folder, write_atomically
+from eitdip.reconstruction import Status
 from eitdip.restoration import image_options, restore, simulate
 from eitdip.restoration.pictures import gray, read_picture, square
 from eitdip.threads import use_threads
@@ -35,6 +36,8 @@ def run(operator: str, picture: str, seed: int, changes: dict | None = None) -> 
     }
     options = image_options("dip", {"seed": seed, "patience": 600} | (changes or {}))
     result = restore(type(task)(**hidden), options, quiet=True).results[0]
+    if result.status == Status.INTERRUPTED:
+        raise SystemExit("interrupted; the same command goes on")
     curve = result.history["PSNR"]
     return {
         "operator": operator, "picture": picture, "seed": seed, "kept": result.kept, "steps": result.iterations,
