@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
+from torch import nn
 from torch.autograd.function import once_differentiable
 
 from eitdip.errors import ShapeError
-from eitdip.imaging import ImagingOperator
 from eitdip.operator import ForwardModel
 from eitdip.timing import Stopwatch
 
@@ -18,8 +18,8 @@ def apply(model: ForwardModel, x: torch.Tensor, stopwatch: Stopwatch | None = No
     number of forwards may precede a backward.
 
     Args:
-        model: Any `ForwardModel`; it computes in its own precision on the CPU. An `ImagingOperator` does so on tensors
-            and on their device.
+        model: Any `ForwardModel`; it computes in its own precision on the CPU. One that is a torch module, such as an
+            `eitdip.imaging.ImagingOperator`, does so on tensors and on their device.
         x: Tensor of shape (*batch, *model.domain.shape), on any device.
         stopwatch: Counts "finite elements" (value and adjoint) and "data movement" (copies between
             devices and number types), in the backward pass too.
@@ -30,7 +30,7 @@ def apply(model: ForwardModel, x: torch.Tensor, stopwatch: Stopwatch | None = No
     Raises:
         ShapeError: If the last axes of `x` are not the model's domain.
     """
-    if isinstance(model, ImagingOperator):
+    if isinstance(model, nn.Module):
         with (stopwatch or Stopwatch())("data movement"):
             return model(x)
     shape = model.domain.shape

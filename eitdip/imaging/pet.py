@@ -79,6 +79,19 @@ class Transmission(nn.Module, ForwardModel):
             return self.blank * torch.exp(-line) + self.background
         return self.blank.cpu().numpy() * np.exp(-line) + self.background.cpu().numpy()
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.projector.device
+
+    def pinv(self, counts: torch.Tensor) -> torch.Tensor:
+        """The projector's `pinv` of log(blank / (counts - background)), shape (*batch, *domain.shape).
+
+        Rays without a count beyond the background are taken to have half a count.
+        """
+        through = (counts.to(self.blank.dtype) - self.background).clamp(min=0.5)
+        return self.projector.pinv(torch.log(self.blank / through))
+
     def linearize(self, mu):
         """Mean counts of an array, and their derivative -diag(blank exp(-P mu)) P."""
         through = self.blank.cpu().numpy() * survival(self.projector, mu)

@@ -8,6 +8,7 @@ import torch
 
 from eitdip.errors import OptionError
 from eitdip.images import Affine, Between, Cropped, Image, ImageVariation, Positive
+from eitdip.imaging import Transmission
 from eitdip.misfit import LeastSquares, PoissonDeviance
 from eitdip.networks import ConvolutionalDecoder, CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.objective import Averaged, Objective, Sure, Variational
@@ -99,9 +100,7 @@ def _image(task: Task, options: ImageOptions, seed: int) -> Image:
     channels = 2 if is_complex else (domain.shape[0] if len(domain.shape) == 3 else 1)
     generator = GENERATORS[options.generator](domain.shape[-2:], channels, options, seed)
     if task.counts:
-        ones = torch.ones(domain.shape, device=task.operator.device)
-        level = (float(task.data.sum()) - task.background * task.data.numel()) / float(task.operator(ones).sum())
-        link = Positive(max(level, 1e-6 * unit))
+        link = Positive(max(_level(task), 1e-3 * unit))
     elif options.bounded and None not in (task.low, task.high):
         link = Between(task.low, task.high)
     elif options.bounded and task.low == 0:
@@ -109,6 +108,15 @@ def _image(task: Task, options: ImageOptions, seed: int) -> Image:
     else:
         link = Affine(0.0, unit)
     return Image(generator, link, complex=is_complex, unit=unit)
+
+
+def _level(task: Task) -> float:
+    """The mean of an approximate image of counts; single rays say little."""
+    if isinstance(task.operator, Transmission):
+        return float(task.operator.pinv(task.data.to(task.operator.device)).mean())
+    seen = float(task.operator(torch.ones(task.operator.domain.shape, device=task.operator.device)).sum())
+    excess = float(task.data.sum()) - float(np.broadcast_to(task.background, task.data.shape).sum())
+    return excess / seen if seen else 0.0
 
 
 def _network(make, shape, channels: int, options: ImageOptions, seed: int):

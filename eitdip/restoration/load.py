@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from eitdip.configure import configured
-from eitdip.data import htc2022, mri
+from eitdip.data import htc2022, mri, pet
 from eitdip.errors import OptionError, choose
-from eitdip.imaging import CartesianMRI, coil_maps
+from eitdip.imaging import CartesianMRI, Transmission, coil_maps
 from eitdip.restoration import simulate
 from eitdip.restoration.pictures import gray, read_picture, square
 from eitdip.restoration.task import Task
@@ -120,6 +120,13 @@ def _mri(source, settings: TaskSettings) -> Task:
     return Task("mri", operator, torch.from_numpy(kspace), mask=sampled, tied=(0,), provenance=_origin(source))
 
 
+def _pet(source, settings: TaskSettings) -> Task:
+    scan = pet.load(source)
+    side = settings.size or scan.geometry.shape[0]
+    model = Transmission(scan.geometry.projector((side, side)), scan.blank)
+    return Task("pet", model, torch.from_numpy(scan.counts), low=0.0, provenance=_origin(source))
+
+
 def _origin(source) -> dict:
     return {"file": Path(str(source)).name}
 
@@ -132,4 +139,5 @@ TASKS = {
     "compressed-sense": _degraded(simulate.compressed_sense, "share"),
     "ct": _ct,
     "mri": _mri,
+    "pet": _pet,
 }

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from eitdip.atomic import make_folder
 from eitdip.errors import OptionError, choose
-from eitdip.imaging import cgls, total_variation
+from eitdip.imaging import Transmission, cgls, em, total_variation, transmission
 from eitdip.interruption import Interruption
 from eitdip.metrics import psnr
 from eitdip.reconstruction import Checkpoint, Result, Status, reconstruct
@@ -158,9 +158,9 @@ def _seed(task: Task, options: ImageOptions, seed: int, folder, resume: bool, qu
 def fingerprint(task: Task, options: ImageOptions, seed: int) -> str:
     """Names a run by data, operator and all options that can change the course of this seed."""
     chosen = asdict(options) | {"seed": seed, "seeds": 1, "checkpoint_seconds": 0, "threads": 0}
-    known = [task.name, task.sigma, task.low, task.high, task.background, task.operator.domain.shape]
+    known = [task.name, task.sigma, task.low, task.high, task.operator.domain.shape]
     digest = hashlib.sha256(json.dumps([chosen, known], sort_keys=True).encode())
-    probe = task.operator.adjoint(task.data.to(task.operator.device)).cpu()
+    probe = task.operator.pinv(task.data.to(task.operator.device)).cpu()
     for array in (task.data, probe, torch.from_numpy(np.array(task.measured))):
         digest.update(array.resolve_conj().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -190,13 +190,23 @@ def _pinv(task: Task, options: ImageOptions) -> np.ndarray:
     return task.operator.pinv(_measured_data(task)).cpu().numpy()
 
 
+def _linear(task: Task, options: ImageOptions) -> None:
+    if task.counts:
+        raise OptionError(
+            f"method: got {options.method!r} for {task.name}, whose noise grows with the counts; expected 'em' or a "
+            "method of Poisson likelihood such as 'pixels-tv', 'dip' or 'dip-tv'"
+        )
+
+
 def _tikhonov(task: Task, options: ImageOptions) -> np.ndarray:
+    _linear(task, options)
     data = _measured_data(task)
     return cgls(task.operator, data, options.steps, options.tikhonov * deviation_of(task) ** 2).cpu().numpy()
 
 
 def _tv(task: Task, options: ImageOptions) -> np.ndarray:
     """The weight is that of networks: of the mean over pixels, against the mean over measurements."""
+    _linear(task, options)
     count = task.measured.sum() * (2 if task.data.is_complex() else 1)
     pixels = np.prod(task.operator.domain.shape[-2:])
     weight = float(options.tv * count / (2 * pixels * unit_of(task)))
@@ -207,11 +217,10 @@ def _tv(task: Task, options: ImageOptions) -> np.ndarray:
 
 
 def _em(task: Task, options: ImageOptions) -> np.ndarray:
-    from eitdip.imaging.pet import em
-
     if not task.counts:
         raise OptionError(f"method: got 'em' for {task.name}, expected counts; use 'tikhonov' or 'tv'")
-    return em(task.operator, _measured_data(task), options.steps, task.background).cpu().numpy()
+    solve = transmission if isinstance(task.operator, Transmission) else em
+    return solve(task.operator, task.data, options.steps).cpu().numpy()
 
 
 _CLASSICAL = {"pinv": _pinv, "tikhonov": _tikhonov, "tv": _tv, "em": _em}

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
-from eitdip.imaging import ImagingOperator, Poisson
+from eitdip.imaging import ImagingOperator, Poisson, Transmission
+from eitdip.imaging.pet import check_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +16,7 @@ class Task:
 
     Args:
         name: Such as "denoise" or "ct".
-        operator: A, with its kind of noise.
+        operator: A, with its kind of noise; or the nonlinear `Transmission`.
         data: y, shape of the operator's range; entries where `mask` is false are ignored.
         sigma: Standard deviation of the noise, in the unit of the data; None if it is unknown or depends on the mean.
         mask: True where there is a measurement, shape of the range; None for everywhere.
@@ -23,17 +24,16 @@ class Task:
         truth: The image, if it is known.
         low: Least value of the image, or None.
         high: Largest value of the image, or None.
-        background: Mean counts that do not come from the image, for counts.
         provenance: Where the data come from.
 
     Raises:
         ShapeError: If shapes disagree.
         InvalidDataError: If a measurement is not finite, or there is none.
-        OptionError: If sigma or the bounds are out of range.
+        OptionError: If sigma or the bounds are out of range, or counts have a mask.
     """
 
     name: str
-    operator: ImagingOperator
+    operator: ImagingOperator | Transmission
     data: torch.Tensor
     sigma: float | None = None
     mask: np.ndarray | None = None
@@ -41,7 +41,6 @@ class Task:
     truth: np.ndarray | None = None
     low: float | None = None
     high: float | None = None
-    background: float = 0.0
     provenance: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -57,6 +56,10 @@ class Task:
         used = self.data.numpy() if self.mask is None else self.data.numpy()[self.mask]
         if not used.size or not np.isfinite(used).all():
             raise InvalidDataError(f"{self.name}: the data are empty or contain NaN or infinity; mask them out")
+        if self.counts:
+            check_counts(self.data, shape)
+            if self.mask is not None:
+                raise OptionError(f"{self.name}: got a mask for counts, expected none; set `normalization` to 0 there")
         if self.sigma is not None and not 0 < self.sigma < float("inf"):
             raise OptionError(f"sigma: got {self.sigma}, expected > 0 and finite, or None if it is unknown")
         if None not in (self.low, self.high) and not self.low < self.high:
@@ -66,6 +69,13 @@ class Task:
     def counts(self) -> bool:
         """Whether the data are counts."""
         return isinstance(self.operator.noise, Poisson)
+
+    @property
+    def background(self) -> np.ndarray | float:
+        """Mean counts beside A x, as of `EmissionPET`; 0 where the operator itself adds them."""
+        if isinstance(self.operator, Transmission) or not hasattr(self.operator, "background"):
+            return 0.0
+        return self.operator.background.cpu().numpy()
 
     @property
     def measured(self) -> np.ndarray:
