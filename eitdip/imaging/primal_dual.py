@@ -106,5 +106,6 @@ def _first(operator, y: torch.Tensor) -> torch.Tensor:
 
 def _into_ball(d: torch.Tensor, radius: float) -> torch.Tensor:
     """Each vector of d, along its first axis, shortened to the radius."""
-    length = d.abs().square().sum(dim=0).sqrt()
-    return d * (radius / length.clamp(min=max(radius, torch.finfo(length.dtype).tiny)))
+    square = d.abs().square().sum(dim=0)
+    # Bounded before the root, whose derivative at 0 is infinite: the solver can be differentiated.
+    return d * (radius / square.clamp(min=max(radius**2, torch.finfo(square.dtype).tiny)).sqrt())

@@ -24,6 +24,7 @@ LAYERS = [
     ({"fem", "data", "bridge", "parameterization", "misfit", "penalty", "images"}, "DOLFINx or torch, never both"),
     ({"objective", "simulation", "truth"}, ""),
     ({"reconstruction", "baselines", "pretraining", "uncertainty", "theory"}, ""),
+    ({"supervised"}, "learned from pairs, for comparison"),
     ({"options"}, "names"),
     ({"restoration"}, "linear tasks, without DOLFINx and MPI"),
     ({"generators", "neural_pde"}, "names become objects"),
@@ -42,7 +43,7 @@ LEVEL = {room: level for level, (rooms, _) in enumerate(LAYERS) for room in room
 # Packages that belong to few rooms; every other room must do without them, also inside functions.
 OWNERS = {
     "torch": {
-        "networks", "imaging", "images", "restoration", "bridge", "parameterization", "misfit", "penalty", "objective",
+        "networks", "imaging", "images", "restoration", "supervised", "bridge", "parameterization", "misfit", "penalty", "objective",
         "reconstruction", "baselines", "pretraining", "uncertainty", "theory", "options", "generators", "neural_pde",
         "methods", "session", "output", "threads", "cli", "challenges",
     },
