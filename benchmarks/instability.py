@@ -35,7 +35,7 @@ from eitdip.supervised import (
 )
 from eitdip.threads import use_threads
 
-SIDE, VIEWS, NOISE, SIZE, TV = 48, 24, 0.02, 0.02, 2e-4
+SIDE, VIEWS, NOISE, SIZE, TV = 48, 24, 0.02, 0.02, 5e-4
 LEARNED = {
     "FBP + U-Net": PostProcessing,
     "learned gradient": LearnedGradient,

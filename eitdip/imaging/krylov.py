@@ -44,11 +44,17 @@ def cgls(operator, y: torch.Tensor, steps: int, tikhonov: float = 0.0, start: to
     x = torch.zeros_like(gradient) if start is None else start
     gradient = gradient - tikhonov * x
     direction, gamma = gradient, square(gradient, axes)
-    least = gamma * torch.finfo(gamma.dtype).eps ** 2
+    least, largest = gamma, torch.zeros_like(gamma)
     for _ in range(steps):
         image = operator(direction)
-        curvature = like(square(image, data_axes), axes) + tikhonov * square(direction, axes)
-        moving = (gamma > least) & (curvature > 0)  # items that are done stay where they are
+        length = square(direction, axes)
+        curvature = like(square(image, data_axes), axes) + tikhonov * length
+        # Rounding of the gradient: it is computed from the residual, through A, of which `largest` bounds the size.
+        largest = torch.maximum(largest, curvature / torch.where(length > 0, length, 1))
+        value = like(square(residual, data_axes), axes) + tikhonov * square(x, axes)
+        least = torch.maximum(least, largest * value)
+        floor = torch.finfo(gamma.dtype).eps ** 2 * least
+        moving = (gamma > floor) & (curvature > 0)  # items that are done stay where they are
         if not moving.any():
             break
         step = torch.where(moving, gamma / torch.where(moving, curvature, 1), 0)

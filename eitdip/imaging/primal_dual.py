@@ -59,7 +59,7 @@ def total_variation(
     data = y / size
     x = _first(operator, y) if start is None else start
     # x over the length of the dual vectors, which the radius bounds.
-    scale = 0.03 * balance * float(x.abs().max()) / radius if radius > 0 else balance
+    scale = 0.03 * balance * float(x.detach().abs().max()) / radius if radius > 0 else balance
     scale = min(max(scale, 1e-6), 1e6)
     tau, sigma = scale / 2**0.5, 1 / (scale * 2**0.5)
     extended = x
@@ -71,9 +71,9 @@ def total_variation(
         new = x - tau * (operator.adjoint(fit) / size + differences_transposed(edges, axes) / jumps)
         if lower is not None or upper is not None:
             new = new.clamp(lower, upper)
-        moved = float(torch.linalg.vector_norm(new - x))
+        moved = float(torch.linalg.vector_norm((new - x).detach()))
         extended, x = 2 * new - x, new
-        if moved <= tolerance * float(torch.linalg.vector_norm(x)):
+        if moved <= tolerance * float(torch.linalg.vector_norm(x.detach())):
             break
     return x
 

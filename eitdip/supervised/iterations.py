@@ -5,9 +5,8 @@ from math import log
 import torch
 from torch import nn
 
-from eitdip.errors import OptionError
+from eitdip.errors import InvalidDataError, OptionError
 from eitdip.imaging import ImagingOperator, cgls
-from eitdip.imaging.pet import check_counts
 from eitdip.supervised.unrolled import Unrolled
 
 
@@ -149,7 +148,7 @@ class LearnedPrimalDual(Unrolled):
 
 
 class LearnedEM(Unrolled):
-    """x = EM step of x, times exp(network(x, EM step)): counts stay counts and images positive.
+    """x = EM step of x, times exp(network(x, EM step)): images stay positive.
 
     Args:
         operator: A with entries >= 0, such as `eitdip.imaging.EmissionPET`, whose background is used.
@@ -170,15 +169,19 @@ class LearnedEM(Unrolled):
         self.register_buffer("share", self.seen / torch.where(sensitivity > 0, sensitivity, 1), persistent=False)
 
     def first(self, y):
-        counts = check_counts(y.detach(), self.operator.range.shape)
-        return {"x": self.seen.expand(*counts.shape[: -len(self.operator.range.shape)], *self.seen.shape)}
+        # No integers asked: these are also perturbed, to see how stable the network is.
+        if not (torch.isfinite(y) & (y >= 0)).all():
+            raise InvalidDataError("counts: got negative ones, NaN or infinity; expected numbers >= 0")
+        return {"x": self.seen.expand(len(y), *self.seen.shape)}
 
     def step(self, k, state, y):
         x = state["x"]
         mean = self.operator(x) + getattr(self.operator, "background", 0.0)
         quotient = torch.where(y > 0, y / mean.clamp(min=torch.finfo(mean.dtype).tiny), 0)
         em = x * self.share * self.operator.adjoint(quotient)
-        return {"x": em * torch.exp(self.corrections[k](x, em))}
+        # Over their mean: the factor does not depend on how many counts there are.
+        level = em.mean(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(em.dtype).tiny)
+        return {"x": em * torch.exp(self.corrections[k](x / level, em / level))}
 
 
 def _delta(iterations: int, outputs: int, inputs: int) -> torch.Tensor:
