@@ -23,13 +23,14 @@ from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED
 @click.option("--reference", type=PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
 @click.option(
-    "--task", help="A linear task instead: denoise, inpaint, super-resolve, deblur, compressed-sense, ct, mri."
+    "--task", help="A linear task instead: denoise, inpaint, super-resolve, deblur, compressed-sense, ct, mri, pet."
 )
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
 def reconstruct(data, method, out, seed, seeds, config, pairs, reference, level, task, resume) -> int:
     """Reconstruct the conductivity from DATA: a KTC2023 or KIT4 .mat, or eitdip's own .h5.
 
-    With --task DATA is a picture (a file, or skimage:NAME), a .mat of HTC2022 (ct) or k-space as .npy (mri).
+    With --task DATA is a picture (a file, or skimage:NAME), a .mat of HTC2022 (ct), k-space as .npy (mri) or a
+    transmission scan as .npz (pet).
 
     Of several files each gets its own folder in the output folder. Under mpiexec files, then seeds,
     then right-hand sides are divided over the ranks.

@@ -137,7 +137,7 @@ def coil_maps(kspace, block: int | tuple[int, int] = 24) -> np.ndarray:
     if not np.isfinite(centre).all() or not sampled.all():
         raise InvalidDataError(
             f"kspace: got {int(sampled.sum())} of {sampled.size} samples in the middle {sizes}, or numbers that are "
-            "not finite; expected all: choose a smaller block"
+            "not finite; expected all: choose a smaller block (option calibration)"
         )
     low = np.zeros(kspace.shape, dtype=complex)
     # The window ends one step beyond the block, so that no sample is thrown away.

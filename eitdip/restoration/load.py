@@ -33,6 +33,7 @@ class TaskSettings:
         start: For a measured sinogram: first angle, degrees.
         span: For a measured sinogram: angle of view, degrees; 0 for all of them.
         binning: For a measured sinogram: detector pixels that are averaged.
+        calibration: For "mri" with several coils: side of the middle of k-space that is fully sampled.
     """
 
     size: int = 128
@@ -47,6 +48,7 @@ class TaskSettings:
     start: float = 0.0
     span: float = 0.0
     binning: int = 1
+    calibration: int = 24
 
 
 # Where the default noise would hide what a task is about.
@@ -114,7 +116,7 @@ def _ct(source, settings: TaskSettings) -> Task:
 
 def _mri(source, settings: TaskSettings) -> Task:
     kspace, mask = mri.load_kspace(source)
-    maps = coil_maps(kspace) if len(kspace) > 1 else None
+    maps = coil_maps(kspace, settings.calibration) if len(kspace) > 1 else None
     operator = CartesianMRI(mask, maps)
     sampled = np.broadcast_to(mask, kspace.shape)
     return Task("mri", operator, torch.from_numpy(kspace), mask=sampled, tied=(0,), provenance=_origin(source))

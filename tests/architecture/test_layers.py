@@ -43,9 +43,9 @@ LEVEL = {room: level for level, (rooms, _) in enumerate(LAYERS) for room in room
 # Packages that belong to few rooms; every other room must do without them, also inside functions.
 OWNERS = {
     "torch": {
-        "networks", "imaging", "images", "restoration", "supervised", "bridge", "parameterization", "misfit", "penalty", "objective",
-        "reconstruction", "baselines", "pretraining", "uncertainty", "theory", "options", "generators", "neural_pde",
-        "methods", "session", "output", "threads", "cli", "challenges",
+        "networks", "imaging", "images", "restoration", "supervised", "bridge", "parameterization", "misfit", "penalty",
+        "objective", "reconstruction", "baselines", "pretraining", "uncertainty", "theory", "options", "generators",
+        "neural_pde", "methods", "session", "output", "threads", "cli", "challenges",
     },
     "dolfinx": {"fem"},
     "dolfinx_solver": {"fem"},

@@ -1,5 +1,7 @@
 """Unrolled networks: the classical iterations before training, exact derivatives after."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -125,7 +127,7 @@ def test_taylor_of_the_loss_in_weights_and_data(kind, rays, pairs):
             remainders.append(float((loss() - value - t * slope).abs()))
             for variable, direction in zip(variables, directions, strict=True):
                 variable -= t * direction
-    for larger, smaller in zip(remainders, remainders[1:], strict=False):
+    for larger, smaller in pairwise(remainders):
         assert 3.5 < larger / smaller < 4.5
 
 
