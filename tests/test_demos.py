@@ -31,6 +31,12 @@ pytestmark = pytest.mark.usefixtures("gmsh")
         pytest.param(["theory_recovery.py", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["theory_spectral_bias.py", "--out", "{out}"], marks=pytest.mark.slow),
         pytest.param(["theory_analytic_prior.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["restore_pictures.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["when_to_stop.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["ct_of_a_disc.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["mri_of_a_brain.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["pet_transmission.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["instability.py", "--out", "{out}"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
 )
