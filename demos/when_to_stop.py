@@ -3,8 +3,8 @@
 A deep image prior first learns the picture, then the noise: its PSNR rises, peaks and falls. Which iterate is kept is
 up to a rule. Held-out measurements (the default) and the windowed moving variance need nothing else; discrepancy and
 Stein's unbiased risk estimate, SURE, need the noise level. What each loses against the best iterate of its own run is
-printed and drawn. The variance of the iterates is least where they rest, and that need not be at the best one: of the four
-it is the least reliable.
+printed and drawn. The variance of the iterates is least where they rest, and that need not be at the best one: of the
+four it is the least reliable.
 
     python demos/when_to_stop.py [--picture skimage:astronaut] [--sigma 0.1] [--steps 2000] [--out when_to_stop.png]
 """
