@@ -22,7 +22,7 @@ from eitdip.reconstruction import Status
 from eitdip.restoration import Task, image_options, restore
 from eitdip.threads import use_threads
 
-CGLS_STEPS, TV_WEIGHTS, EM_STEPS = 20, (2.0, 5.0, 10.0, 20.0), 150
+CGLS_STEPS, EM_STEPS, PIXEL_STEPS, TV_WEIGHTS = 20, 150, 800, (2.0, 5.0, 10.0, 20.0)
 _BLOCK = 12  # half of the fully sampled middle of k-space, from which the coil maps come
 
 
@@ -96,7 +96,7 @@ class OtherHalf:
                 scores[f"{step} steps"] = self.score(image.numpy())
         else:
             for weight in TV_WEIGHTS:
-                found = restore(task, image_options("pixels-tv", {"tv": weight / 10, "steps": 800}), quiet=True)
+                found = restore(task, image_options("pixels-tv", {"tv": weight / 10, "steps": PIXEL_STEPS}), quiet=True)
                 scores[f"weight {weight / 10:g}"] = self.score(found.image)
         return {"setting": max(scores, key=scores.get), "score": max(scores.values())}
 

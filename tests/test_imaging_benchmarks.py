@@ -1,0 +1,105 @@
+"""The benchmarks of linear tasks: small runs of all of them, kept rows, and tables."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("astra")
+
+from benchmarks import dip_against_tv, early_stopping, instability, unseen_data
+from eitdip.data import pet
+from eitdip.imaging import CartesianMRI
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def test_early_stopping_keeps_rows_and_hides_the_noise_level(tmp_path, monkeypatch, capsys):
+    shown = []
+    whole = early_stopping.restore
+
+    def watched(task, options, **words):
+        shown.append(task.sigma)
+        return whole(task, options, **words)
+
+    monkeypatch.setattr(early_stopping, "restore", watched)
+    words = ["--out", str(tmp_path), "--operators", "denoise", "--pictures", "moon", "--seeds", "1", "--patience", "3"]
+    early_stopping.main(words)
+    first = (tmp_path / "table.md").read_text()
+    early_stopping.main(words)
+    assert shown == [None]  # the second time nothing is computed
+    assert (tmp_path / "table.md").read_text() == first
+    row = json.loads((tmp_path / "denoise-moon-0-3.json").read_text())
+    assert row["peak"] >= row["PSNR"] and row["steps"] <= row["kept"] + 5
+
+
+def test_the_table_of_gaps():
+    rows = [{"operator": "ct", "peak": 20.0 + gap, "PSNR": 20.0, "last": 18.0} for gap in (0.1, 0.2, 0.6)]
+    lines = early_stopping.table(rows).splitlines()
+    assert lines[2] == "| ct | 3 | 0.20 dB | 0.52 dB | 0.60 dB | 20.00 dB | 18.00 dB |" and len(lines) == 4
+
+
+def test_total_variation_gets_its_best_weight(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dip_against_tv, "WEIGHTS", (1.0, 20.0))
+    monkeypatch.setattr(dip_against_tv, "PRIOR", {"channels": 4, "levels": 2, "steps": 4})
+    dip_against_tv.main(["--out", str(tmp_path), "--pictures", "camera", "--seeds", "1"])
+    row = json.loads((tmp_path / "inpaint-camera-0.json").read_text())
+    assert row["tv weight"] == 20.0 and len(row["one network"]) == 3 and row["dip-tv"] < row["tv"]
+    assert "| inpaint | camera | 1 |" in (tmp_path / "table.md").read_text()
+
+
+def test_the_instability_experiment(tmp_path, capsys):
+    words = ["--out", str(tmp_path), "--images", "1", "--pairs", "8", "--epochs", "1", "--steps", "2"]
+    instability.main(words)
+    table = (tmp_path / "table.md").read_text()
+    lines = table.splitlines()
+    assert len(lines) == 2 + len(instability.METHODS)
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in instability.METHODS]
+    kept = json.loads((tmp_path / "FBP.json").read_text())
+    assert kept["amplification"] > 1 and np.isfinite(kept["worst case"])
+    instability.main(words)
+    assert (tmp_path / "table.md").read_text() == table
+
+
+@pytest.fixture
+def scans(tmp_path, rng, monkeypatch):
+    """A folder of data sets with small simulated scans."""
+    folder = tmp_path / "data"
+    (folder / "mri_brain_8ch").mkdir(parents=True)
+    (folder / "pet_transmission").mkdir()
+    image = np.zeros((40, 40), np.complex64)
+    image[8:30, 10:32] = 1 + 0.5j
+    kspace = CartesianMRI(np.ones((40, 40), bool))(image)
+    np.save(folder / "mri_brain_8ch" / "cartesian_ksp.npy", np.concatenate([kspace, 1j * kspace]))
+    mu = pet.ParallelGeometry().projector()(np.pad(np.full((64, 64), 0.05, np.float32), 32))
+    blank = np.full((pet.BINS, pet.ANGLES), 20.0)
+    np.savez(
+        folder / "pet_transmission" / "pet_transmission_halfA.npz",
+        trans=rng.poisson(20 * np.exp(-mu)).T, blank=blank,
+    )  # fmt: skip
+    monkeypatch.setenv("EITDIP_DATA", str(folder))
+    monkeypatch.setattr(unseen_data, "EM_STEPS", 4)
+    monkeypatch.setattr(unseen_data, "PIXEL_STEPS", 4)
+    monkeypatch.setattr(unseen_data, "TV_WEIGHTS", (2.0, 5.0))
+
+
+def test_scans_are_judged_by_what_no_method_saw(scans, tmp_path, capsys):
+    small = ["--set", "steps=4", "--set", "channels=4", "--set", "levels=2"]
+    unseen_data.main(["--out", str(tmp_path / "out"), *small])
+    rows = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
+    mri, pet = ("pinv", "cgls", "tv", "dip", "dip-tv-5"), ("em", "pixels-tv", "dip", "dip-tv-5")
+    assert set(rows) == {f"mri-{name}-0" for name in mri} | {f"pet-{name}-0" for name in pet}
+    assert rows["mri-cgls-0"]["score"] < rows["mri-pinv-0"]["score"] == pytest.approx(1.0)
+    assert rows["pet-em-0"]["setting"] == "4 steps" and all(np.isfinite(row["score"]) for row in rows.values())
+    assert len((tmp_path / "out" / "table.md").read_text().splitlines()) == 2 + len(rows)
+
+
+def test_without_data_sets_it_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EITDIP_DATA", str(tmp_path / "none"))
+    with pytest.raises(SystemExit):
+        unseen_data.main(["--out", str(tmp_path)])
+    assert "set EITDIP_DATA" in capsys.readouterr().err
