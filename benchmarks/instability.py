@@ -78,7 +78,7 @@ class Experiment:
         images: Test images of each kind.
         pairs: To train on.
         epochs: Of training.
-        steps: Of gradient ascent, and a tenth of those of a deep image prior.
+        steps: Of gradient ascent, and a fiftieth of those of a deep image prior.
     """
 
     def __init__(self, folder: Path | None, images: int, pairs: int, epochs: int, steps: int, quiet: bool = True):
@@ -108,7 +108,7 @@ class Experiment:
         """A deep image prior trained on one sinogram."""
         method, settings = PRIORS[name]
         task = Task("ct", self.operator, y.detach(), low=0.0, high=1.0)
-        options = image_options(method, settings | {"patience": 300, "steps": 10 * self.steps})
+        options = image_options(method, settings | {"patience": 300, "steps": 50 * self.steps})
         found = restore(task, options, quiet=True)
         if found.status == Status.INTERRUPTED:
             raise SystemExit("interrupted; the same command goes on")

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from eitdip.fem import Discretization, pixel_map
 from eitdip.mesh import Domain
-from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
+from eitdip.networks import ConvolutionalDecoder, CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.operator import Matrix
 from eitdip.options import Options
 from eitdip.parameterization import (
@@ -99,6 +99,7 @@ GENERATORS = {
     "unet": partial(_hourglass, UNet),
     "skip": partial(_hourglass, SkipNetwork),
     "deep-decoder": partial(_decoder, DeepDecoder),
+    "convolutional-decoder": partial(_decoder, ConvolutionalDecoder),
     "two-layer": _two_layer,
     "fourier": partial(_coordinates, "fourier"),
     "sine": partial(_coordinates, "sine"),

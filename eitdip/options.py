@@ -14,8 +14,8 @@ class Options:
     Where None stands, the dimension of the body decides (see `completed`).
 
     Args:
-        generator: "decoder", "unet", "skip", "deep-decoder", "two-layer", "fourier", "sine", "level-set",
-            "pixels", "vertices" or "cells".
+        generator: "decoder", "unet", "skip", "deep-decoder", "convolutional-decoder", "two-layer", "fourier", "sine",
+            "level-set", "pixels", "vertices" or "cells".
         size: Pixels per side of the image, voxels along the largest extent of a solid; 64, for solids 32.
         channels: Width of the network; 48 for the decoder, 64 for networks of coordinates and 32 for the others,
             for solids 16 for convolutions. For "level-set" half the number of functions; 1.
@@ -101,7 +101,16 @@ class Options:
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
 
 
-_CHANNELS = {"unet": 32, "skip": 32, "deep-decoder": 32, "two-layer": 32, "fourier": 64, "sine": 64}
+_CONVOLUTIONS = ("decoder", "convolutional-decoder", "unet", "skip")
+_CHANNELS = {
+    "unet": 32,
+    "skip": 32,
+    "deep-decoder": 32,
+    "convolutional-decoder": 32,
+    "two-layer": 32,
+    "fourier": 64,
+    "sine": 64,
+}
 
 # Chosen by the loss after 600 steps on the reference disk (`benchmarks/disk.py`), but for decoder and U-Net: 0.002 is
 # better there for them too, 0.01 is what the tanks were reconstructed with.
@@ -110,6 +119,7 @@ _RATES = {
     "unet": 0.01,
     "skip": 0.002,
     "deep-decoder": 0.01,
+    "convolutional-decoder": 0.01,
     "two-layer": 0.02,
     "fourier": 0.006,
     "sine": 0.002,
@@ -125,8 +135,8 @@ _BY_DIMENSION = {
     3: {
         "size": 32,
         "h": 0.1,
-        "learning_rate": _RATES | dict.fromkeys(("decoder", "unet", "skip"), 0.002),
-        "channels": _CHANNELS | dict.fromkeys(("decoder", "unet", "skip"), 16),
+        "learning_rate": _RATES | dict.fromkeys(_CONVOLUTIONS, 0.002),
+        "channels": _CHANNELS | dict.fromkeys(_CONVOLUTIONS, 16),
     },
 }
 
@@ -136,6 +146,7 @@ CHOICES = {
         "unet",
         "skip",
         "deep-decoder",
+        "convolutional-decoder",
         "two-layer",
         "fourier",
         "sine",

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from eitdip.errors import OptionError, ShapeError
-from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet, initialize
+from eitdip.networks import ConvolutionalDecoder, CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet, initialize
 from eitdip.networks.coordinates import FourierFeatures, SineLayer
 
 NETWORKS = {
     "decoder": lambda channels=8, **how: Decoder(latent_channels=3, channels=channels, levels=2, **how),
     "deep-decoder": lambda channels=8, **how: DeepDecoder(channels=channels, levels=2, **how),
+    "convolutional-decoder": lambda channels=8, **how: ConvolutionalDecoder(channels=channels, levels=2, **how),
     "unet": lambda channels=8, **how: UNet(latent_channels=3, channels=channels, levels=2, skips=2, **how),
     "skip": lambda channels=8, **how: SkipNetwork(latent_channels=3, channels=channels, levels=2, skips=2, **how),
 }

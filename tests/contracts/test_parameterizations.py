@@ -8,7 +8,7 @@ import torch
 
 from eitdip.errors import OptionError
 from eitdip.methods import options_for, prepare, start
-from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
+from eitdip.networks import ConvolutionalDecoder, CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
 from eitdip.options import CHOICES
 from eitdip.parameterization import (
     Bounded,
@@ -38,6 +38,7 @@ def coordinates(kind):
 CASES = {
     "decoder": prior(Decoder),
     "unet": prior(UNet),
+    "convolutional-decoder": prior(ConvolutionalDecoder),
     "skip": prior(SkipNetwork),
     "deep-decoder": prior(DeepDecoder),
     "two-layer": lambda shape, seed: TwoLayer(shape, 6, 2, seed),
