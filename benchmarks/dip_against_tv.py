@@ -6,13 +6,14 @@ measurements that are held out, without truth and noise level; the images of thr
 """
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.early_stopping import OPERATORS, SIZE
-from eitdip.atomic import make_folder, write_atomically
+from benchmarks.kept import kept, show
+from eitdip.atomic import make_folder
 from eitdip.reconstruction import Status
 from eitdip.restoration import image_options, restore
 from eitdip.restoration.pictures import gray, read_picture, square
@@ -82,13 +83,9 @@ def main(words: list[str] | None = None) -> None:
         for picture in arguments.pictures:
             for operator in ("ct", "inpaint"):
                 path = arguments.out / f"{operator}-{picture}-{seed}.json"
-                if not path.exists():
-                    write_atomically(path, json.dumps(run(operator, picture, seed)).encode())
-                rows.append(json.loads(path.read_text()))
+                rows.append(kept(path, partial(run, operator, picture, seed)))
                 print(rows[-1], flush=True)
-    text = table(rows)
-    write_atomically(arguments.out / "table.md", text.encode())
-    print(text)
+    show(arguments.out, table(rows))
 
 
 if __name__ == "__main__":

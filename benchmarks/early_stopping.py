@@ -6,12 +6,13 @@ PSNR of the whole run, which goes on for many steps after it.
 """
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from eitdip.atomic import make_folder, write_atomically
+from benchmarks.kept import kept, show
+from eitdip.atomic import make_folder
 from eitdip.reconstruction import Status
 from eitdip.restoration import image_options, restore, simulate
 from eitdip.restoration.pictures import gray, read_picture, square
@@ -79,14 +80,9 @@ def main(words: list[str] | None = None) -> None:
         for picture in arguments.pictures:
             for operator in arguments.operators:
                 path = arguments.out / f"{operator}-{picture}-{seed}-{arguments.patience}.json"
-                if not path.exists():
-                    row = run(operator, picture, seed, {"patience": arguments.patience})
-                    write_atomically(path, json.dumps(row).encode())
-                rows.append(json.loads(path.read_text()))
+                rows.append(kept(path, partial(run, operator, picture, seed, {"patience": arguments.patience})))
                 print(f"{path.stem}: {rows[-1]['peak'] - rows[-1]['PSNR']:.2f} dB below the peak", flush=True)
-    text = table(rows)
-    write_atomically(arguments.out / "table.md", text.encode())
-    print(text)
+    show(arguments.out, table(rows))
 
 
 if __name__ == "__main__":

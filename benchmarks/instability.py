@@ -9,13 +9,14 @@ against the others, and its worst is reported.
 """
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from eitdip.atomic import make_folder, write_atomically
+from benchmarks.kept import kept, show
+from eitdip.atomic import make_folder
 from eitdip.imaging import Gaussian, ParallelCT, total_variation
 from eitdip.metrics import psnr
 from eitdip.reconstruction import Status
@@ -115,7 +116,7 @@ class Experiment:
         return torch.from_numpy(found.image).to(y)
 
     def run(self, name: str) -> dict:
-        """Row of the table; the images of the first test image are kept in `pictures`."""
+        """Row of the table, and the perturbations."""
         method = None if name in PRIORS else self.reconstruction(name)
         each = (lambda y: self.prior(name, y)) if method is None else (lambda y: method(y[None])[0])
         row, images = {"method": name}, {}
@@ -134,11 +135,9 @@ class Experiment:
             else:
                 attack = worst_case(method, y, SIZE, steps=self.steps, seed=index)
                 worst.append((attack.perturbation, attack.perturbed, attack.amplification))
-        self.found[name] = [r for r, _, _ in worst]
         row["worst case"] = _mean_psnr([x for _, x, _ in worst], self.ellipses.images)
         row["amplification"] = float(np.mean([grow for _, _, grow in worst]))
-        self.pictures = {"clean": images["clean"][0], "worst": worst[0][1], "shifted": images["shifted"][0]}
-        return row
+        return row | {"perturbations": [r.tolist() for r, _, _ in worst]}
 
 
 def _mean_psnr(images, truths) -> float:
@@ -168,18 +167,11 @@ def main(words: list[str] | None = None) -> None:
     rows = []
     for name in METHODS:
         path = arguments.out / f"{name.replace(' ', '-')}.json"
-        if path.exists():
-            kept = json.loads(path.read_text())
-            experiment.found[name] = [torch.tensor(r, dtype=torch.float32) for r in kept.pop("perturbations")]
-            rows.append(kept)
-        else:
-            rows.append(experiment.run(name))
-            kept = rows[-1] | {"perturbations": [r.tolist() for r in experiment.found[name]]}
-            write_atomically(path, json.dumps(kept).encode())
-        print(rows[-1], flush=True)
-    text = table(rows)
-    write_atomically(arguments.out / "table.md", text.encode())
-    print(text)
+        row = kept(path, partial(experiment.run, name))
+        experiment.found[name] = [torch.tensor(r, dtype=torch.float32) for r in row.pop("perturbations")]
+        rows.append(row)
+        print(row, flush=True)
+    show(arguments.out, table(rows))
 
 
 if __name__ == "__main__":

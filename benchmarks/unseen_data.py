@@ -7,13 +7,14 @@ given: it holds out a part of its own data and stops by that.
 """
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from eitdip.atomic import make_folder, write_atomically
+from benchmarks.kept import kept, show
+from eitdip.atomic import make_folder
 from eitdip.cli.settings import from_words
 from eitdip.data import data_root, mri, pet
 from eitdip.imaging import CartesianMRI, Transmission, cgls, coil_maps, poisson_log_likelihood
@@ -147,15 +148,10 @@ def main(words: list[str] | None = None) -> None:
                 settings = from_words(arguments.settings) | ({} if weight is None else {"tv": weight})
                 label = method if weight is None else f"{method} {weight:g}"
                 path = arguments.out / f"{name}-{label.replace(' ', '-')}-{arguments.seed}.json"
-                if not path.exists():
-                    row = {"scan": name, "method": label, "unit": scan.unit}
-                    row |= run(scan, method, arguments.seed, settings)
-                    write_atomically(path, json.dumps(row).encode())
-                rows.append(json.loads(path.read_text()))
+                row = kept(path, partial(run, scan, method, arguments.seed, settings))
+                rows.append({"scan": name, "method": label, "unit": scan.unit} | row)
                 print(rows[-1], flush=True)
-    text = table(rows)
-    write_atomically(arguments.out / "table.md", text.encode())
-    print(text)
+    show(arguments.out, table(rows))
 
 
 if __name__ == "__main__":
