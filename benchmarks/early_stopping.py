@@ -35,7 +35,7 @@ def run(operator: str, picture: str, seed: int, changes: dict | None = None) -> 
     hidden = {
         name: getattr(task, name) for name in ("name", "operator", "data", "mask", "tied", "truth", "low", "high")
     }
-    options = image_options("dip", {"seed": seed, "patience": 600} | (changes or {}))
+    options = image_options("dip", {"seed": seed, "patience": 300} | (changes or {}))
     result = restore(type(task)(**hidden), options, quiet=True).results[0]
     if result.status == Status.INTERRUPTED:
         raise SystemExit("interrupted; the same command goes on")
@@ -71,7 +71,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--operators", nargs="+", choices=OPERATORS, default=list(OPERATORS))
     parser.add_argument("--pictures", nargs="+", choices=PICTURES, default=list(PICTURES))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--patience", type=int, default=600)
+    parser.add_argument("--patience", type=int, default=300)
     arguments = parser.parse_args(words)
     use_threads(1)
     make_folder(arguments.out)

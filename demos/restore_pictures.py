@@ -25,7 +25,8 @@ TASKS = {
 TV = {"denoise": 10.0, "inpaint": 20.0, "super-resolve": 1.0, "deblur": 2.0}
 # Where the data have no noise to speak of, what is set aside is missed: less of it.
 HELD_OUT = {"denoise": 0.1, "inpaint": 0.1, "super-resolve": 0.05, "deblur": 0.05}
-NAMES = {"pinv": "the data alone", "tv": "total variation", "dip-tv": "deep image prior + TV"}
+PRIOR = {"learning_rate": 0.005, "patience": 300}
+NAMES = {"pinv": "data alone", "tv": "TV", "dip-tv": "deep prior + TV"}
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
         settings = {
             "pinv": {},
             "tv": {"tv": TV[name]},
-            "dip-tv": {"tv": TV[name], "held_out": HELD_OUT[name], "patience": 300, "steps": arguments.steps},
+            "dip-tv": {"tv": TV[name], "held_out": HELD_OUT[name], "steps": arguments.steps, **PRIOR},
         }
         found[name] = {method: restore(task, image_options(method, each)) for method, each in settings.items()}
         panels[f"{name}: truth\n"] = truth

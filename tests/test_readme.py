@@ -1,0 +1,86 @@
+"""What the README says is there: examples run, commands are understood, files and options exist."""
+
+import re
+import shlex
+from dataclasses import fields
+
+import click
+import numpy as np
+import pytest
+
+from eitdip.cli import app
+from eitdip.imaging import shepp_logan
+from eitdip.imaging.beams import ParallelBeam
+from eitdip.options import Options
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = [
+    words
+    for language, text in BLOCKS
+    if not language
+    for line in text.splitlines()
+    for command in line.split("#")[0].split("&&")
+    if (words := shlex.split(command)) and words[0] == "eitdip"
+]
+
+
+def test_the_examples_for_tanks_run(tmp_path, monkeypatch, gmsh):
+    """In the order of the text, in one namespace, with fewer steps."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("tank", "empty"):
+        np.savetxt(f"{name}.txt", rng.uniform(0.1, 1, (16, 16)))
+    first, own, tank = (text for text in PYTHON if "ParallelCT" not in text)
+    assert '"steps": 200' in first and "Budget(100)" in own
+    known = {}
+    exec(first.replace('"steps": 200', '"steps": 3'), known)
+    before = known["result"]
+    exec(own.replace("Budget(100)", "Budget(3)"), known)
+    assert known["result"] is not before and known["result"].iterations == 3
+    exec(tank, known)
+
+
+def test_the_example_for_sinograms_runs(tmp_path, monkeypatch):
+    pytest.importorskip("astra")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (text,) = (text for text in PYTHON if "ParallelCT" in text)
+    angles = np.linspace(0, np.pi, 20, endpoint=False)
+    sinogram = shepp_logan(32).integrals(ParallelBeam(angles, 92))
+    assert 'image_options("dip-tv")' in text
+    known = {"angles": angles, "sinogram": sinogram}
+    exec(text.replace('image_options("dip-tv")', 'image_options("dip-tv", {"steps": 3})'), known)
+    assert known["found"].image.shape == (64, 64)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_commands_are_understood(words):
+    context = click.Context(app)
+    name, command, rest = app.resolve_command(context, words[1:])
+    command.make_context(name, rest, parent=context)  # unknown options and missing arguments are errors
+
+
+def test_every_command_is_shown():
+    assert {words[1] for words in COMMANDS} == set(app.commands)
+
+
+def test_files_that_are_named_exist():
+    names = set(re.findall(r"(?:docs|demos|docker|meshes|eitdip|tests)/[\w./-]*\w\.(?:md|png|py|yml)", README))
+    assert len(names) > 10
+    for name in names:
+        assert (ROOT / name).exists(), name
+
+
+def test_modules_that_are_run_exist():
+    for name in set(re.findall(r"python -m (eitdip[\w.]*|benchmarks[\w.]*)", README)):
+        path = ROOT / name.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
+def test_the_table_names_options():
+    table = README[README.index("| name | default | meaning |") :].split("\n\n")[0]
+    named = set(re.findall(r"`([a-z_0-9]+)`", " ".join(row.split("|")[1] for row in table.splitlines()[2:])))
+    options = {field.name for field in fields(Options)}
+    assert named <= options, named - options
