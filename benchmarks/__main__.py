@@ -7,11 +7,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import against, automatic, derivatives, inside, kernels, limit, memory, solids
-from benchmarks.measure import machine
-from benchmarks.problems import QUICK, Settings
-from benchmarks.report import HEAD, Check, write
-from eitdip.threads import use_threads
+from benchmarks.speed import against, automatic, derivatives, inside, kernels, limit, memory, solids
+from benchmarks.speed.measure import machine
+from benchmarks.speed.problems import QUICK, Settings
+from benchmarks.speed.report import HEAD, Check, write
+from eitdip.ranks.threads import use_threads
 
 # Memory comes first, while the process is small: growth is measured in percent of its size.
 _MODULES = (memory, against, automatic, limit, inside, kernels, solids, derivatives)

@@ -44,7 +44,7 @@ def test_ratios_are_positive_and_ordered(record):
 
 
 def test_a_peer_that_does_not_run_has_a_reason_and_no_figure(record):
-    from benchmarks.environment import RECIPES
+    from benchmarks.speed.environment import RECIPES
 
     rows = [check for check in record["checks"] if check["part"] in ("peers", "automatic")]
     names = [row["name"].split(" / ")[0].split(": ")[1] for row in rows]
@@ -60,8 +60,8 @@ def test_the_table_has_a_row_per_check(bench, record):
 
 
 def test_limits_decide():
-    from benchmarks.measure import Figure
-    from benchmarks.report import Check
+    from benchmarks.speed.measure import Figure
+    from benchmarks.speed.report import Check
 
     figure = Figure.of([1.0, 2.0, 4.0])
     assert (figure.low, figure.median, figure.high) == (1.5, 2.0, 3.0)
@@ -73,7 +73,7 @@ def test_limits_decide():
 
 
 def test_repetitions_are_interleaved_and_agreement_comes_first():
-    from benchmarks.measure import interleave
+    from benchmarks.speed.measure import interleave
 
     calls = []
 
@@ -97,7 +97,7 @@ def test_repetitions_are_interleaved_and_agreement_comes_first():
 
 
 def test_a_wrong_peer_stops_the_bench(rng):
-    from benchmarks.against import _same
+    from benchmarks.speed.against import _same
 
     gradient = rng.standard_normal(50)
     wrong = gradient.copy()
@@ -109,8 +109,8 @@ def test_a_wrong_peer_stops_the_bench(rng):
 
 def test_point_electrodes_follow_ohms_law():
     """Four times the conductivity, a quarter of the voltages; currents and voltages may change places."""
-    from benchmarks.against import point_potentials
-    from benchmarks.problems import plane
+    from benchmarks.speed.against import point_potentials
+    from benchmarks.speed.problems import plane
 
     problem = plane(300)
     sigma, _ = problem.draws(problem.electrodes)()
@@ -123,7 +123,7 @@ def test_point_electrodes_follow_ohms_law():
 
 
 def test_every_peer_has_a_script_and_its_packages_are_pinned():
-    from benchmarks.environment import PINS, RECIPES
+    from benchmarks.speed.environment import PINS, RECIPES
 
     pinned = {line.split("==")[0] for line in PINS.read_text().splitlines() if "==" in line}
     for recipe in RECIPES.values():
@@ -134,7 +134,7 @@ def test_every_peer_has_a_script_and_its_packages_are_pinned():
 @pytest.fixture
 def here(monkeypatch, tmp_path):
     """Peers run in this environment; a module of the given text is one."""
-    from benchmarks import environment
+    from benchmarks.speed import environment
 
     monkeypatch.setattr(environment, "install", lambda name: None)
     monkeypatch.setattr(environment, "PYTHON", sys.executable)
@@ -170,14 +170,14 @@ def test_a_peer_is_set_up_once_and_answers(here):
     ],
 )
 def test_a_peer_that_does_not_start_says_why(here, text, reason):
-    from benchmarks.environment import PeerError
+    from benchmarks.speed.environment import PeerError
 
     with pytest.raises(PeerError, match=reason):
         here(text)
 
 
 def test_a_peer_that_fails_at_work_says_why(here):
-    from benchmarks.environment import PeerError
+    from benchmarks.speed.environment import PeerError
 
     peer = here("class Peer:\n    def __init__(self, problem): pass\n    def forward(self, x): return 1 / x\n")
     with pytest.raises(PeerError, match="ZeroDivisionError"):
@@ -186,7 +186,7 @@ def test_a_peer_that_fails_at_work_says_why(here):
 
 
 def test_a_failed_installation_gives_its_reason():
-    from benchmarks.environment import PeerError, _run
+    from benchmarks.speed.environment import PeerError, _run
 
     code = "import sys; sys.exit('WARNING: old\\nERROR: no such version\\nERROR: more')"
     with pytest.raises(PeerError, match=r"does not install: ERROR: no such version$"):
@@ -194,7 +194,7 @@ def test_a_failed_installation_gives_its_reason():
 
 
 def test_resident_memory_counts_what_is_kept():
-    from benchmarks.measure import resident_bytes
+    from benchmarks.speed.measure import resident_bytes
 
     before = resident_bytes()
     kept = np.ones(8_000_000)  # 64 MB
@@ -202,7 +202,7 @@ def test_resident_memory_counts_what_is_kept():
 
 
 def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys):
-    from benchmarks import methods
+    from benchmarks.quality import five_phantoms as methods
 
     words = ["--out", str(tmp_path), "--phantoms", "concentric", "--noises", "0.05", "--methods", "one-step"]
     with pytest.MonkeyPatch.context() as patch:

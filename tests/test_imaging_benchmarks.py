@@ -7,7 +7,9 @@ import pytest
 
 pytest.importorskip("astra")
 
-from benchmarks import dip_against_tv, early_stopping, instability, unseen_data
+from benchmarks.quality import dip_against_tv, early_stopping
+from benchmarks.quality import unseen_measurements as unseen_data
+from benchmarks.quality import worst_perturbation as instability
 from eitdip.data import pet
 from eitdip.imaging import CartesianMRI
 

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from eitdip import output
-from eitdip.atomic import write_atomically
+from eitdip.classical.two_valued import two_valued
+from eitdip.cli.exits import run
 from eitdip.data import htc2022
 from eitdip.data.htc2022 import SIDE, DiscData
 from eitdip.errors import EitdipError, FileFormatError, InvalidDataError
-from eitdip.exits import run
-from eitdip.imaging.two_valued import two_valued
-from eitdip.threads import use_threads
+from eitdip.problems.scans import disc_beam, disc_operator
+from eitdip.ranks.threads import use_threads
+from eitdip.writing import check_folder, write_atomically
 
 RADIUS = 34.88  # mm, of both discs to 0.01
 RIM = 4.0  # mm without holes; the holes of the two discs end 5.5 and 6.7 mm from the rim
@@ -63,7 +63,7 @@ def segment(disc: DiscData) -> np.ndarray:
     holes = None
     for side, pushes in PUSHES.items():
         data = lengths.binned(SIDE // side)
-        operator = data.operator(side, kernel="strip")
+        operator = disc_operator(data, side, kernel="strip")
         depth = RADIUS - _distance_from(center, side, disc.pixel_size)
         solid = torch.from_numpy(np.clip(depth / (disc.pixel_size * SIDE / side) + 0.5, 0, 1)).float()
         missing = operator(solid) - torch.from_numpy(data.sinogram).float()
@@ -133,7 +133,7 @@ def _gain(disc: DiscData, measured: np.ndarray, center: tuple[float, float]) -> 
 
 def _lines(disc: DiscData) -> tuple[np.ndarray, np.ndarray]:
     """Signed distance of each ray from the axis, mm, and its unit normal: shapes (A, D) and (A, D, 2)."""
-    points, directions = disc.beam.rays()
+    points, directions = disc_beam(disc).rays()
     normal = np.stack([-directions[..., 1], directions[..., 0]], axis=-1)
     return (points * normal).sum(axis=-1), normal
 
@@ -190,7 +190,7 @@ def command(input_dir: Path, output_dir: Path, category: int) -> int:
     """Segment all discs of INPUT_DIR, in difficulty CATEGORY (1..7), into OUTPUT_DIR."""
     # Everything is read before any work starts.
     discs = {path: _check_span(htc2022.load(path), path, category) for path in _inputs(input_dir)}
-    output.check_folder(output_dir)
+    check_folder(output_dir)
     use_threads()
     for path, disc in discs.items():
         _write(output_dir / f"{path.stem}.png", disc)

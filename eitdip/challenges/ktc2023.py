@@ -16,17 +16,18 @@ import numpy as np
 from scipy.io import savemat
 from scipy.ndimage import label, map_coordinates
 
-from eitdip import output, session
-from eitdip.atomic import write_atomically
+from eitdip.cli.exits import run
 from eitdip.data import load
 from eitdip.errors import EitdipError, FileFormatError
-from eitdip.exits import run
-from eitdip.fem.matrices import MARGIN
-from eitdip.methods import options_for, prepare
-from eitdip.parallel import together, world
+from eitdip.methods.options import Method, method
+from eitdip.problems.bodies import MARGIN, Meshing, prepare
+from eitdip.ranks.collectives import together, world
+from eitdip.ranks.teams import divided
 from eitdip.reconstruction import Status
-from eitdip.teams import divided
-from eitdip.threads import use_threads
+from eitdip.runs import session
+from eitdip.settings import configured
+from eitdip.settings import divided as of_class
+from eitdip.writing import check_folder, write_atomically
 
 SIDE = 256
 # One setting and one pair of thresholds for all tanks and levels.
@@ -41,7 +42,7 @@ def segment(measurements, settings: dict | None = None, comm=None, quiet: bool =
 
     Args:
         measurements: From `eitdip.data.load`.
-        settings: Options that differ from `SETTINGS`.
+        settings: Fields of `Meshing` and `Method` that differ from `SETTINGS`.
         comm: MPI communicator, by default all ranks; the seeds are divided over it.
         quiet: No progress bar.
 
@@ -49,14 +50,15 @@ def segment(measurements, settings: dict | None = None, comm=None, quiet: bool =
         Labels, uint8 (256, 256), and conductivity over the background, (256, 256), 1 outside the tank.
     """
     comm = world() if comm is None else comm
-    options = options_for("dip-tv", SETTINGS | (settings or {}))
-    with divided(options.seeds, comm) as team:
+    of_mesh, of_method = of_class(SETTINGS | (settings or {}), Meshing, Method)
+    chosen = method("dip-tv", of_method)
+    with divided(chosen.seeds, comm) as team:
         with together(comm):
-            problem = prepare(measurements, options, team.comm)
-        solution = session.solve(problem, options, comm=team, quiet=quiet)
+            problem = prepare(measurements, configured(Meshing(), of_mesh), team.comm)
+        solution = session.solve(problem, chosen, name="dip-tv", team=team, quiet=quiet)
     if solution.status == Status.INTERRUPTED:  # half a reconstruction is no answer
         raise KeyboardInterrupt
-    image = to_challenge_grid(solution.estimate / problem.background)
+    image = to_challenge_grid(solution.field / problem.unknown.start)
     return classify(image), image
 
 
@@ -138,8 +140,7 @@ def command(input_dir: Path, output_dir: Path, level: int) -> int:
         # Everything is read before any work starts.
         tanks = [(name, load(path, level=level)) for name, path in _inputs(input_dir)]
         if comm.rank == 0:
-            output.check_folder(output_dir)
-    use_threads()
+            check_folder(output_dir)
     with divided(len(tanks), comm) as team:
         failures = team.gather({i: _write(output_dir, *tanks[i], team.comm, comm.rank > 0) for i in team.items})
     for failure in failures.values():

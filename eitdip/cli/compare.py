@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from eitdip.cli.settings import PATH, from_file, from_words
+from eitdip.cli.exits import EXIT_DONE, EXIT_INTERRUPTED
+from eitdip.cli.settings import PATH, chosen_settings, from_file
 from eitdip.errors import DivergenceError, EitdipError, OptionError
-from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED
 
 
 @click.command()
-@click.argument("data", type=PATH)
+@click.argument("data")
 @click.option("--methods", default="", help="Names, comma-separated; 'eitdip info' lists all.")
 @click.option("--out", type=PATH, default=Path("results/compare"), show_default=True, help="Folder for the results.")
 @click.option("--seed", type=int, default=None, help="First seed of every method; default 0.")
@@ -23,45 +23,54 @@ from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="One option of all methods; may be repeated.")
 @click.option("--reference", type=PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
+@click.option("--task", help="For pictures: denoise, inpaint, super-resolve, deblur, compressed-sense, ct.")
 @click.option("--resume", is_flag=True, help="Keep finished runs in the output folder, go on with an interrupted one.")
-def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, level, resume) -> int:
+def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, level, task, resume) -> int:
     """Put several methods beside each other on DATA: table, pictures, curves, report.html.
 
     Results of each run go to OUT/METHOD/seed-S. A method that fails is shown with its reason, and does not
     stop the others. Exit code 0 if any method succeeded; if all failed 3 if one of them diverged, else 2;
     130 if interrupted.
     """
-    from eitdip import report
-    from eitdip.batch import Outcome
-    from eitdip.compare import compare as run_all
-    from eitdip.data import load
-    from eitdip.output import check_folder
-    from eitdip.parallel import together, world
+    from eitdip.methods.options import Running
+    from eitdip.ranks.collectives import together, world
+    from eitdip.runs import report
+    from eitdip.runs.batch import Outcome
+    from eitdip.runs.compare import compare as run_all
+    from eitdip.settings import configured
+    from eitdip.writing import check_folder
 
     comm = world()
-    given = {"seed": seed, "seeds": seeds, "seconds": seconds}
-    chosen = from_words(pairs) | {name: value for name, value in given.items() if value is not None}
-    contenders, seeds = _contenders(_names(methods), from_file(config), chosen)
+    common = from_file(config)
+    tables = common.pop("methods", {})
+    chosen = common | chosen_settings(None, pairs, seed=seed, seeds=seeds, seconds=seconds)
+    reading = {"task": task, "reference": reference, "level": level}
     with together(comm):
-        measurements = load(data, reference=reference, level=level)
+        contenders, running = _contenders(data, _names(methods), tables, chosen, reading)
+        running = configured(Running(), running)
         if comm.rank == 0:
             check_folder(out)
+    seeds = contenders[0].method.seeds
     entries = []
-    for entry in run_all(measurements, contenders, out, seeds=seeds, comm=comm, resume=resume):
+    for entry in run_all(contenders, out, seeds=seeds, running=running, comm=comm, resume=resume):
         if isinstance(entry, Outcome):
             if comm.rank == 0:
                 click.echo(f"{entry.name}: interrupted after {entry.steps} steps; go on with --resume")
             return EXIT_INTERRUPTED
         entries.append(entry)
+    problem = contenders[0].source.make(comm)
     with together(comm):
         if comm.rank == 0:
-            report.write(out, entries, measurements, shlex.join(["eitdip", *sys.argv[1:]]))
+            report.write(out, entries, problem, shlex.join(["eitdip", *sys.argv[1:]]))
             click.echo(report.as_text(entries))
             click.echo(f"results: {out / 'report.html'}")
     if not any(entry.results for entry in entries):
         kind = DivergenceError if any(entry.diverged for entry in entries) else EitdipError
         raise kind(f"all {len(entries)} methods failed: {entries[0].error}")
     return EXIT_DONE
+
+
+_DECIDING = ("generator", "link", "optimizer", "stop", "objective", "preset")  # what other settings depend on
 
 
 def _names(methods: str) -> list[str]:
@@ -74,18 +83,21 @@ def _names(methods: str) -> list[str]:
     return names
 
 
-def _contenders(names: list[str], common: dict, chosen: dict) -> tuple[list, int]:
-    """The named methods, then those of the configuration under their own labels; and the number of seeds.
+def _contenders(data, names: list[str], tables: dict, chosen: dict, reading: dict) -> tuple[list, dict]:
+    """The named methods, then those of the configuration under their own labels; and the settings of running.
 
     Args:
+        data: The file.
         names: Methods of the command line.
-        common: The configuration: options of all methods, and tables.
-        chosen: Options of the command line, which win.
+        tables: Of the configuration: label to a method and settings of its own.
+        chosen: Settings of all methods.
+        reading: How the file is read.
     """
-    from eitdip.compare import Contender
-    from eitdip.options import options_for
+    from eitdip.methods.options import Method, Running, method
+    from eitdip.problems.load import read, settings_class
+    from eitdip.runs.compare import Contender, once
+    from eitdip.settings import divided
 
-    tables = common.pop("methods", {})
     if not isinstance(tables, dict) or not all(isinstance(own, dict) for own in tables.values()):
         raise OptionError(
             "config: got 'methods' that are no tables, expected [methods.LABEL] with a method and settings"
@@ -93,15 +105,29 @@ def _contenders(names: list[str], common: dict, chosen: dict) -> tuple[list, int
     repeated = tables.keys() & set(names)
     if repeated:
         raise OptionError(f"methods: got {', '.join(sorted(repeated))} both by --methods and in the configuration")
-    contenders = []
+    contenders, sources, of_running = [], {}, {}
+    idle = set(chosen)
     for label, own in ({name: {} for name in names} | tables).items():
         if not label or any(sign in label for sign in "/\\") or label.startswith("."):
             raise OptionError(f"label of a method: got {label!r}, expected the name of a folder")
         for name in own.keys() & {"seed", "seeds", "seconds"}:
             raise OptionError(f"[methods.{label}]: got {name!r}, which is the same for all; put it above the tables")
-        method = own.get("method", label)
-        settings = common | {name: value for name, value in own.items() if name != "method"} | chosen
-        contenders.append(Contender(label, method, options_for(method, settings)))
+        settings = {name: value for name, value in own.items() if name != "method"}
+        classes = settings_class(data), Method, Running
+        of_data, common, of_running = divided(chosen, *classes)
+        own_data, of_method, own_running = divided(settings, *classes)
+        of_data, of_running = of_data | own_data, of_running | own_running
+        key = repr(sorted(of_data.items()))
+        if key not in sources:  # contenders of the same mesh share it
+            sources[key] = once(read(data, settings=of_data, **reading))
+        name, source = own.get("method", label), sources[key]
+        # What is set for all methods goes to those that use it.
+        used = method(name, of_method | {k: v for k, v in common.items() if k in _DECIDING}).used(source.kind)
+        idle &= common.keys() - used
+        of_method = {k: v for k, v in common.items() if k in used} | of_method
+        contenders.append(Contender(label, name, method(name, of_method), source))
     if not contenders:
         raise OptionError("methods: got none; name some, such as --methods dip-tv,gn-tv")
-    return contenders, contenders[0].options.seeds
+    if idle:
+        raise OptionError(f"options: got {', '.join(sorted(idle))}, which none of these methods uses; leave them out")
+    return contenders, of_running

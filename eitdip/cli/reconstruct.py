@@ -4,62 +4,60 @@ from pathlib import Path
 
 import click
 
-from eitdip.cli import imaging
-from eitdip.cli.settings import PATH, from_file, from_words
+from eitdip.cli.exits import EXIT_DONE, EXIT_INTERRUPTED
+from eitdip.cli.settings import PATH, WithSettings, chosen_settings
 from eitdip.errors import DivergenceError, EitdipError
-from eitdip.exits import EXIT_DONE, EXIT_INTERRUPTED
 
 
-@click.command()
-@click.argument("data", type=PATH, nargs=-1, required=True)
+@click.command(cls=WithSettings)
+@click.argument("data", nargs=-1, required=True)
 @click.option("--method", default=None, help="Default dip-tv; 'eitdip info' lists all.")
 @click.option(
     "--out", type=PATH, default=Path("results/reconstruct"), show_default=True, help="Folder for the results."
 )
 @click.option("--seed", type=int, default=None, help="Of network weights and latent tensor; default 0.")
 @click.option("--seeds", type=int, default=None, help="Networks to average, from --seed on; default 1.")
+@click.option("--seconds", type=float, default=None, help="Time budget of each seed's steps, s; default none.")
 @click.option("--config", type=PATH, help="TOML file with method, seed and options; the command line wins.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="One option; may be repeated.")
 @click.option("--reference", type=PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
-@click.option(
-    "--task", help="A linear task instead: denoise, inpaint, super-resolve, deblur, compressed-sense, ct, mri, pet."
-)
+@click.option("--task", help="For pictures: denoise, inpaint, super-resolve, deblur, compressed-sense, ct.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
-def reconstruct(data, method, out, seed, seeds, config, pairs, reference, level, task, resume) -> int:
-    """Reconstruct the conductivity from DATA: a KTC2023 or KIT4 .mat, or eitdip's own .h5.
+def reconstruct(data, method, out, seed, seeds, seconds, config, pairs, reference, level, task, resume) -> int:
+    """Find what DATA were measured of; their content tells what they are.
 
-    With --task DATA is a picture (a file, or skimage:NAME), a .mat of HTC2022 (ct), k-space as .npy (mri) or a
-    transmission scan as .npz (pet).
+    Tanks: a KTC2023 or KIT4 .mat, or eitdip's own .h5. Images: a .mat of HTC2022 (a sinogram), k-space as .npy, a
+    transmission scan as .npz, or, with --task, a picture (a file, or skimage:NAME).
 
     Of several files each gets its own folder in the output folder. Under mpiexec files, then seeds,
     then right-hand sides are divided over the ranks.
     """
-    if task is not None:
-        return imaging.reconstruct(data, task, method, out, seed, seeds, config, pairs, reference, level, resume)
-    from eitdip import batch, output
-    from eitdip.data import load
-    from eitdip.options import options_for
-    from eitdip.parallel import together, world
-    from eitdip.threads import use_threads
+    from eitdip.methods.options import Method, Running
+    from eitdip.methods.options import method as named
+    from eitdip.problems.load import read, settings_class
+    from eitdip.ranks.collectives import together, world
+    from eitdip.runs import batch
+    from eitdip.settings import configured, divided
+    from eitdip.writing import check_folder
 
     comm = world()
-    chosen = from_file(config) | from_words(pairs)
-    configured = chosen.pop("method", "dip-tv")
-    method = method or configured
-    chosen |= {name: value for name, value in (("seed", seed), ("seeds", seeds)) if value is not None}
-    options = options_for(method, chosen)
+    chosen = chosen_settings(config, pairs, seed=seed, seeds=seeds, seconds=seconds)
+    configured_method = chosen.pop("method", "dip-tv")
+    method = method or configured_method
+    files = [Path(name) for name in data]
+    jobs, running = [], Running()
     with together(comm):
-        folders = batch.folders(data, out)
-        jobs = [
-            batch.Job(file.name, load(file, reference=reference, level=level), folder)
-            for file, folder in zip(data, folders, strict=True)
-        ]
+        named(method)  # its name is checked first, then what concerns the files
+        for file, folder in zip(data, batch.folders(files, out), strict=True):
+            of_data, of_method, of_running = divided(chosen, settings_class(file), Method, Running)
+            wanted, running = named(method, of_method), configured(Running(), of_running)
+            source = read(file, task=task, reference=reference, level=level, settings=of_data)
+            jobs.append(batch.Job(source, method, wanted, folder))
         if comm.rank == 0:
-            for folder in folders:
-                output.check_folder(folder)
-    use_threads(options.threads)
-    outcomes = batch.reconstruct(jobs, method, options, comm=comm, resume=resume)
+            for job in jobs:
+                check_folder(job.folder)
+    outcomes = batch.reconstruct(jobs, running, comm=comm, resume=resume)
     if comm.rank == 0:
         for outcome in outcomes:
             _tell(outcome, len(outcomes) > 1)
@@ -94,13 +92,15 @@ def _failure(outcomes) -> EitdipError | None:
 
 
 def _rows(summary: dict) -> dict[str, str]:
-    rows = {
-        "status": summary["status"],
-        "steps": " ".join(map(str, summary["iterations"])),
-        "chi^2/N": f"{summary['chi2']:.4g}",
-        "background": f"{summary['background']:.4g} S/m",
-        "seconds": f"{summary['seconds']['total']:.1f} (finite elements {summary['seconds']['finite elements']:.1f})",
-    }
+    rows = {"problem": summary["problem"], "method": summary["method"], "status": summary["status"]}
+    if summary["iterations"]:
+        rows["steps"] = " ".join(map(str, summary["iterations"]))
+        rows["kept"] = " ".join(map(str, summary["kept"]))
+    known = "" if summary["noise level known"] else " (noise level unknown)"
+    rows["misfit"] = f"{summary['misfit']:.4g}{known}"
+    if "background" in summary:
+        rows["background"] = f"{summary['background']:.4g} S/m"
+    rows["seconds"] = f"{summary['seconds']['total']:.1f} (model {summary['seconds']['model']:.1f})"
     for name, value in (summary["metrics"] or {}).items():
         rows[name] = "-" if value is None else f"{value:.4g}"
     return rows

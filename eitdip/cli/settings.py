@@ -42,3 +42,45 @@ def from_words(pairs: list[str]) -> dict:
         except tomllib.TOMLDecodeError:
             chosen[key] = value
     return chosen
+
+
+def chosen_settings(config: Path | None, pairs: list[str], **given) -> dict:
+    """Settings of a file, of KEY=VALUE words, and of options of their own; the later ones win, None says nothing."""
+    return from_file(config) | from_words(pairs) | {name: value for name, value in given.items() if value is not None}
+
+
+def settings_rows() -> dict[str, list[tuple[str, str, str]]]:
+    """Name, default and meaning of all settings, by what they are of."""
+    from eitdip.methods.options import Method, Running
+    from eitdip.problems.load import TASKS, Reading
+    from eitdip.problems.meshing import Meshing
+    from eitdip.settings import table
+
+    of_tasks: dict[str, dict[str, None]] = {}
+    for _, defaults in (known for tasks in TASKS.values() for known in tasks.values()):
+        for name, value in defaults.items():
+            of_tasks.setdefault(name, {})[f"{value:g}" if isinstance(value, float) else str(value).lower()] = None
+    reading = [(name, " or ".join(of_tasks[name]), words) for name, _, words in table(Reading)]
+    return {"method": table(Method), "running": table(Running), "bodies": table(Meshing), "images": reading}
+
+
+class WithSettings(click.Command):
+    """A command whose --help ends with all settings; they are looked up then only, as that takes a moment."""
+
+    def format_epilog(self, ctx, formatter) -> None:
+        """Write all settings with their defaults."""
+        formatter.write("\nSettings for --set KEY=VALUE, with their defaults:\n")
+        for owner, rows in settings_rows().items():
+            formatter.write(f"\n  of {owner}:\n")
+            for name, default, words in rows:
+                formatter.write_text(f"    {name} [{default}] {words}")
+
+
+def settings_markdown() -> str:
+    """All settings as the table of README."""
+    lines = ["| name | default | meaning |", "| --- | --- | --- |"]
+    titles = {"running": "how it is run", "bodies": "meshes and models of bodies", "images": "how images' data are read"}
+    for owner, rows in settings_rows().items():
+        lines += [f"| **{titles[owner]}** | | |"] if owner in titles else []
+        lines += [f"| `{name}` | {default} | {words} |" for name, default, words in rows]
+    return "\n".join(lines)

@@ -5,9 +5,9 @@ from math import asin, cos, pi, sin
 
 import click
 
+from eitdip.cli.exits import EXIT_DONE
 from eitdip.cli.settings import PATH
 from eitdip.errors import OptionError
-from eitdip.exits import EXIT_DONE
 
 
 @click.command()
@@ -33,9 +33,9 @@ def simulate(out, domain, phantom, model, electrodes, noise, seed) -> int:
     """Simulate measurements of a phantom on a fine mesh, with noise."""
     from eitdip.data import save
     from eitdip.errors import choose
-    from eitdip.parallel import together, world
     from eitdip.phantoms import phantom as make_phantom
-    from eitdip.simulation import simulate_dirichlet, simulate_electrodes
+    from eitdip.problems.simulate_bodies import simulate_dirichlet, simulate_electrodes
+    from eitdip.ranks.collectives import together, world
 
     make_body = choose("domain", domain, _BODIES)
     choose("model", model, {"dtn": None, "cem": None})

@@ -1,15 +1,26 @@
-"""Measured and simulated data: one dataclass, and a reader for each kind of file."""
+"""Measured and simulated data: what is fitted, electrical measurements, and a reader for each kind of file."""
 
 import os
 from pathlib import Path
 
-from eitdip.data import hdf5, kit4, ktc2023
-from eitdip.data.files import MatFile, read_bytes
-from eitdip.data.hdf5 import save
+from eitdip.data.data import Data
 from eitdip.data.measurements import MODELS, Measurements, noise_deviation
+from eitdip.data.noise import Gaussian, Noise, Poisson, thin
 from eitdip.errors import FileFormatError, OptionError
 
-__all__ = ["MODELS", "Measurements", "data_root", "load", "noise_deviation", "save"]
+__all__ = [
+    "MODELS",
+    "Data",
+    "Gaussian",
+    "Measurements",
+    "Noise",
+    "Poisson",
+    "data_root",
+    "load",
+    "noise_deviation",
+    "save",
+    "thin",
+]
 
 
 def load(path, *, reference=None, level: int | None = None) -> Measurements:
@@ -25,6 +36,9 @@ def load(path, *, reference=None, level: int | None = None) -> Measurements:
         OptionError: If an option does not apply to the format that was found.
         ShapeError, InvalidDataError, NotPositiveError: If its contents contradict each other.
     """
+    from eitdip.data import hdf5, kit4, ktc2023  # which need more than numpy
+    from eitdip.data.files import MatFile, read_bytes
+
     if read_bytes(path, len(hdf5.SIGNATURE)) == hdf5.SIGNATURE:
         _refuse(path, "eitdip's own format", reference=reference, level=level)
         return hdf5.load(path)
@@ -38,6 +52,17 @@ def load(path, *, reference=None, level: int | None = None) -> Measurements:
         f"{path}: got a MATLAB file with fields {', '.join(sorted(fields)) or 'none'}; expected "
         f"{', '.join(ktc2023.FIELDS)} (KTC2023) or {', '.join(kit4.FIELDS)} (KIT4)"
     )
+
+
+def save(path, measurements: Measurements) -> None:
+    """Write measurements so that `load` returns the same bits; an old file is replaced as a whole.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    from eitdip.data import hdf5
+
+    hdf5.save(path, measurements)
 
 
 def data_root() -> Path | None:

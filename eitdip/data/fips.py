@@ -18,16 +18,14 @@ import warnings
 from dataclasses import dataclass, field
 from math import isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
+from eitdip.data.data import Data
 from eitdip.data.files import MatFile, read_bytes
+from eitdip.data.noise import Gaussian
 from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
-
-if TYPE_CHECKING:
-    from eitdip.imaging import SparseOperator
 
 FIELDS = ("A", "m")
 RECORDS = {"Data": "10.5281/zenodo.1254206", "LotusData": "10.5281/zenodo.1254204"}
@@ -50,17 +48,10 @@ class XRayData:
     shape: tuple[int, int]
     provenance: dict = field(default_factory=dict)
 
-    def operator(self, dtype: str = "float32") -> "SparseOperator":
-        """The matrix as an operator from images to sinograms.
-
-        Args:
-            dtype: "float32" or "float64".
-        """
-        from eitdip.imaging import SparseOperator
-        from eitdip.operator import Space
-
-        sinogram = Space(self.sinogram.shape, dtype, "sinogram (views, rays)")
-        return SparseOperator(self.matrix, Space(self.shape, dtype, "attenuation"), sinogram)
+    @property
+    def data(self) -> Data:
+        """The sinogram; how noisy it is, nobody says."""
+        return Data(self.sinogram, Gaussian(None), provenance=self.provenance)
 
 
 def load(path, accept_md5: str | None = None) -> XRayData:

@@ -34,12 +34,12 @@ import json
 import h5py
 import numpy as np
 
-from eitdip.atomic import atomic_path
 from eitdip.data.entries import need, read_array, read_number, read_text, write_array
 from eitdip.data.files import naming, read_bytes
 from eitdip.data.geometry import ARRAYS, read_geometry, write_geometry
 from eitdip.data.measurements import Measurements
-from eitdip.errors import EitdipError, FileFormatError, InvalidDataError, choose
+from eitdip.errors import EitdipError, FileFormatError, choose
+from eitdip.writing import atomic_path
 
 FORMAT = "eitdip measurements"
 VERSION = 1
@@ -115,13 +115,10 @@ def _read(file: h5py.File) -> Measurements:
             arrays[name] = read_array(file[group][name])
     for name in ("sources", "moments", "values", "deviation"):
         need(name, arrays)
-    if "mask" in arrays and not np.isin(arrays["mask"], (0, 1)).all():
-        raise InvalidDataError("data/mask: an entry is neither true nor false (1 or 0)")
     geometry = read_geometry(file["geometry"], {name: arrays.pop(name) for name in sorted(ARRAYS) if name in arrays})
     return Measurements(
         model=read_text(file, "model"),
         geometry=geometry,
-        mask=arrays.pop("mask", np.ones(arrays["values"].shape)),
         provenance=_provenance(file),
         **arrays,
     )

@@ -15,16 +15,13 @@ References:
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eitdip.data.data import Data
 from eitdip.data.files import MatFile, naming
+from eitdip.data.noise import Gaussian
 from eitdip.errors import FileFormatError, InvalidDataError, NotPositiveError, OptionError, ShapeError, choose
-
-if TYPE_CHECKING:
-    from eitdip.imaging.beams import FanBeam
-    from eitdip.imaging.ct import CT
 
 SIDE = 512
 SPANS = {1: 90.0, 2: 80.0, 3: 70.0, 4: 60.0, 5: 50.0, 6: 40.0, 7: 30.0}  # degrees of view per difficulty level
@@ -92,30 +89,9 @@ class DiscData:
         return self.sinogram.shape[1]
 
     @property
-    def beam(self) -> "FanBeam":
-        """Where the rays ran, in mm."""
-        from eitdip.imaging.beams import FanBeam
-
-        return FanBeam(
-            np.deg2rad(self.angles),
-            self.detectors,
-            self.detector_size,
-            source_origin=self.source_origin,
-            origin_detector=self.source_detector - self.source_origin,
-        )
-
-    def operator(self, side: int = SIDE, **options) -> "CT":
-        """The map from attenuation, 1/mm, on side x side pixels to this sinogram.
-
-        The image's area is that of the 512 x 512 pixels, whatever `side` is.
-
-        Args:
-            side: Pixels along each side.
-            options: Of `eitdip.imaging.CT`: kernel, dtype, noise.
-        """
-        from eitdip.imaging.ct import CT
-
-        return CT((side, side), self.beam, self.pixel_size * SIDE / side, **options)
+    def data(self) -> Data:
+        """The sinogram; how noisy it is, nobody says."""
+        return Data(self.sinogram, Gaussian(None), provenance={"format": "HTC2022", "sha256": self.sha256})
 
     def limited(self, start: float, span: float) -> "DiscData":
         """The views from `start` to `start + span` degrees, both included, also across 360.

@@ -80,7 +80,6 @@ def load(path, reference=None) -> Measurements:
             moments=moments,
             values=values,
             deviation=noise_deviation(voltages, 1e-3, 3e-4),
-            mask=np.ones(values.shape, dtype=bool),
             reference=voltages,
             contact_impedance=np.full(TANK.electrodes, CONTACT_IMPEDANCE),
             provenance={

@@ -1,13 +1,18 @@
 """Measured or simulated electrical data, whatever their file."""
 
-import json
 import math
+import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
-from eitdip.mesh import Ball, Cylinder, Domain, Tank
+from eitdip.data.data import Data, as_mask, numbers
+from eitdip.data.noise import Gaussian
+from eitdip.errors import EitdipError, InvalidDataError, NotPositiveError, OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from eitdip.mesh import Ball, Cylinder, Domain, Tank
 
 MODELS = ("electrodes", "dirichlet", "neumann")
 
@@ -29,7 +34,7 @@ class Measurements:
         moments: Measurement patterns, shape (M, L) or (M, J).
         values: Data, shape (K, M); NaN only where `mask` is false. V for voltages.
         deviation: Standard deviation of each entry, shape (K, M), > 0, same unit.
-        mask: True where there is a measurement, shape (K, M).
+        mask: True where there is a measurement, shape (K, M); None for everywhere.
         reference: The same measurements of the homogeneous body, shape (K, M), or None.
         contact_impedance: Shape (L,), > 0, Ohm m^2 (per m of depth, for plane models); only for
             "electrodes".
@@ -39,22 +44,26 @@ class Measurements:
         provenance: Plain JSON values: where the data come from; for simulated data also the
             phantom, noise, seed and mesh hash.
 
+    Attributes:
+        data: Values, deviation and mask as what is fitted.
+
     Raises:
         ShapeError, InvalidDataError, NotPositiveError, OptionError: If anything contradicts the
             above; the message names the entry.
     """
 
     model: str
-    geometry: Tank | Cylinder | Ball | Domain
+    geometry: "Tank | Cylinder | Ball | Domain"
     sources: np.ndarray
     moments: np.ndarray
     values: np.ndarray
     deviation: np.ndarray
-    mask: np.ndarray
+    mask: np.ndarray | None = None
     reference: np.ndarray | None = None
     contact_impedance: np.ndarray | None = None
     truth: np.ndarray | None = None
     provenance: dict = field(default_factory=dict)
+    data: Data = field(init=False)
 
     def __post_init__(self):
         if self.model not in MODELS:
@@ -63,18 +72,27 @@ class Measurements:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _real(name, value))
-        object.__setattr__(self, "mask", np.array(self.mask, dtype=bool))
-        try:  # what the file keeps: tuples become lists, so a measurement equals its file
-            object.__setattr__(self, "provenance", json.loads(json.dumps(self.provenance, allow_nan=False)))
-        except (TypeError, ValueError) as error:
-            raise InvalidDataError(f"provenance: {error}; give finite numbers, text, lists and dictionaries") from error
         self._check_shapes()
-        self._check_values()
+        object.__setattr__(self, "mask", as_mask("mask", self.mask, self.values.shape))
+        self._check_patterns()
+        data = self._as_data("values", Gaussian(self.deviation), self.provenance)
+        if self.reference is not None:
+            self._as_data("reference", Gaussian())
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "provenance", data.provenance)
 
     @property
     def count(self) -> int:
         """Number of measurements that are there."""
-        return int(self.mask.sum())
+        return self.data.count
+
+    def _as_data(self, name: str, noise: Gaussian, provenance: dict | None = None) -> Data:
+        """One of the tables; an error names its entry in the words of this class."""
+        try:
+            return Data(getattr(self, name), noise, self.mask, provenance=provenance or {})
+        except EitdipError as error:
+            words = re.sub(r"entry \((\d+), (\d+)\)", r"excitation \1, measurement \2", str(error))
+            raise type(error)(re.sub("^data:", f"{name}:", words)) from error
 
     def _check_shapes(self) -> None:
         for name in ("sources", "moments"):
@@ -85,7 +103,7 @@ class Measurements:
                 f"moments: got {self.moments.shape[1]} columns, expected {self.sources.shape[1]} as sources"
             )
         shape = (len(self.sources), len(self.moments))
-        for name in ("values", "deviation", "mask", "reference"):
+        for name in ("values", "deviation", "reference"):
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise ShapeError(f"{name}: got shape {value.shape}, expected (K, M) = {shape}")
@@ -108,28 +126,11 @@ class Measurements:
         elif self.contact_impedance is not None:
             raise OptionError(f"contact_impedance: got one for model {self.model!r}, expected none; leave it out")
 
-    def _check_values(self) -> None:
+    def _check_patterns(self) -> None:
         for name in ("sources", "moments"):
             if not np.isfinite(getattr(self, name)).all():
                 row = int(np.argwhere(~np.isfinite(getattr(self, name)))[0, 0])
                 raise InvalidDataError(f"{name}: pattern {row} is not finite")
-        if not self.mask.any():
-            raise InvalidDataError("mask: no measurement is left")
-        for name in ("values", "reference"):
-            value = getattr(self, name)
-            if value is not None and not np.isfinite(value[self.mask]).all():
-                k, m = (int(i) for i in np.argwhere(self.mask & ~np.isfinite(value))[0])
-                raise InvalidDataError(
-                    f"{name}: excitation {k}, measurement {m} is {value[k, m]:g}, expected a finite number; "
-                    "NaN is allowed only where mask is false"
-                )
-        bad = self.mask & ~(np.isfinite(self.deviation) & (self.deviation > 0))
-        if bad.any():
-            k, m = (int(i) for i in np.argwhere(bad)[0])
-            raise NotPositiveError(
-                f"deviation: excitation {k}, measurement {m} has {self.deviation[k, m]:g}, expected > 0 "
-                "and finite; give the noise level of each measurement"
-            )
         if self.truth is not None and (np.isinf(self.truth) | (self.truth <= 0)).any():
             raise NotPositiveError("truth: an entry is <= 0 or infinite; give a conductivity, and NaN outside the body")
         if self.model == "electrodes":
@@ -154,10 +155,10 @@ def _is_basis(count: int, dimension: int) -> bool:
 
 
 def _real(name: str, value) -> np.ndarray:
-    array = np.array(value)
-    if array.dtype.kind not in "fiub":
+    array = numbers(name, value)
+    if np.iscomplexobj(array):
         raise InvalidDataError(f"{name}: got values of type {array.dtype}, expected real numbers")
-    return array.astype(float)
+    return array
 
 
 def noise_deviation(reference: np.ndarray, relative: float, floor: float) -> np.ndarray:

@@ -1,14 +1,18 @@
 """Cartesian k-space of several coils, as a NumPy file."""
 
+import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 
+from eitdip.data.data import Data
 from eitdip.data.files import read_bytes
+from eitdip.data.noise import Gaussian
 from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
 
 
-def load_kspace(path) -> tuple[np.ndarray, np.ndarray]:
+def load_kspace(path) -> tuple[Data, np.ndarray]:
     """K-space and where it was sampled.
 
     Args:
@@ -16,15 +20,17 @@ def load_kspace(path) -> tuple[np.ndarray, np.ndarray]:
             zeros where it was not sampled, at the same places in all coils.
 
     Returns:
-        complex64 (coils, H, W) in the unit of the file, and booleans (H, W): where any coil is not zero.
+        Values (coils, H, W) in the unit of the file, to single precision, of unknown noise and tied over the coils; and
+        booleans (H, W): where any coil is not zero.
 
     Raises:
         FileFormatError: If the file is missing, damaged, of another format, or its numbers are not complex.
         ShapeError: If it has another number of axes.
         InvalidDataError: If a number is not finite, or all are zero.
     """
+    content = read_bytes(path)
     try:
-        kspace = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+        kspace = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise FileFormatError(
             f"{path}: cannot be read as a NumPy file without objects ({error}); save it again with numpy.save"
@@ -44,4 +50,5 @@ def load_kspace(path) -> tuple[np.ndarray, np.ndarray]:
     mask = np.any(kspace != 0, axis=0)
     if not mask.any():
         raise InvalidDataError(f"{path}: all numbers are zero, expected the samples of at least one point of k-space")
-    return kspace, mask
+    provenance = {"format": "k-space", "file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
+    return Data(kspace, Gaussian(None), np.broadcast_to(mask, kspace.shape), (0,), provenance), mask

@@ -11,13 +11,13 @@ from eitdip.errors import require
 for _module in ("dolfinx", "petsc4py"):
     require(_module, "fem")
 
-from eitdip.fem.continuum import DirichletModel, NeumannModel  # noqa: E402
-from eitdip.fem.electrode import CompleteElectrodeModel  # noqa: E402
-from eitdip.fem.harmonics import spherical_harmonics  # noqa: E402
-from eitdip.fem.kohn_vogelius import KohnVogelius, dual_functions, noise_gaps  # noqa: E402
-from eitdip.fem.matrices import pixel_map  # noqa: E402
-from eitdip.fem.patterns import trigonometric  # noqa: E402
-from eitdip.fem.spaces import Discretization  # noqa: E402
+from eitdip.fem.continuum import DirichletModel, NeumannModel
+from eitdip.fem.electrode import CompleteElectrodeModel
+from eitdip.fem.harmonics import spherical_harmonics
+from eitdip.fem.kohn_vogelius import KohnVogelius, dual_functions, noise_gaps
+from eitdip.fem.matrices import pixel_map
+from eitdip.fem.patterns import trigonometric
+from eitdip.fem.spaces import Discretization
 
 __all__ = [
     "CompleteElectrodeModel",

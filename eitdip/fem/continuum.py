@@ -9,7 +9,7 @@ from eitdip.fem.sensitivity import PairSensitivity
 from eitdip.fem.stiffness import check_sigma
 from eitdip.mesh.domain import Domain
 from eitdip.operator import Space
-from eitdip.parallel import from_root, sum_over
+from eitdip.ranks.collectives import from_root, sum_over
 
 
 class DirichletModel(ElectricalModel):

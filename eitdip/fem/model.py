@@ -9,7 +9,7 @@ from eitdip.fem.spaces import Discretization
 from eitdip.fem.stiffness import StiffnessSystem
 from eitdip.mesh.domain import Domain
 from eitdip.operator import ForwardModel
-from eitdip.parallel import Layout, world
+from eitdip.ranks.collectives import Layout, world
 
 # Below, ranks with a whole mesh each are faster; above, the factor fills the memory (docs/scaling.md).
 _LARGE = 300_000

@@ -10,7 +10,7 @@ import numpy as np
 
 from eitdip.fem.spaces import Discretization
 from eitdip.operator import LinearOperator, Space
-from eitdip.parallel import Layout, from_root, gather_shares, share_of, sum_over
+from eitdip.ranks.collectives import Layout, from_root, gather_shares, share_of, sum_over
 
 _CHUNK = 4096  # edges at a time: their differences stay in the cache
 

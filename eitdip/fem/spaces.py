@@ -20,7 +20,7 @@ from scipy import sparse
 from eitdip.errors import OptionError, choose
 from eitdip.mesh.domain import Domain
 from eitdip.operator import Space
-from eitdip.parallel import alone
+from eitdip.ranks.collectives import alone
 
 _SIGMA_ELEMENTS = {"cells": ("DG", 0), "vertices": ("Lagrange", 1)}
 _CELLS = {2: basix.CellType.triangle, 3: basix.CellType.tetrahedron}

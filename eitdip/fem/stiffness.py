@@ -8,7 +8,7 @@ from eitdip.fem.linear_solver import make_solver
 from eitdip.fem.spaces import Discretization
 from eitdip.fem.system_matrix import SystemMatrix
 from eitdip.operator import Space
-from eitdip.parallel import Layout, gather_columns, share_of, together
+from eitdip.ranks.collectives import Layout, gather_columns, share_of, together
 
 
 class StiffnessSystem:

@@ -8,7 +8,6 @@ from scipy import sparse
 
 from eitdip.errors import NotPositiveError, OptionError, ShapeError, choose
 from eitdip.imaging.beams import FanBeam
-from eitdip.imaging.noise import Noise
 from eitdip.imaging.sparse import SparseOperator
 from eitdip.operator import Space
 
@@ -72,7 +71,6 @@ class ConeBeamCT(SparseOperator):
         voxel_size: Side of a voxel, in the beam's unit of length.
         samples: Rays along each side of a detector pixel, over which it averages.
         dtype: "float32" or "float64".
-        noise: Of the data.
 
     Raises:
         ShapeError: If the shape is not three positive integers.
@@ -91,7 +89,6 @@ class ConeBeamCT(SparseOperator):
         voxel_size: float = 1.0,
         samples: int = 1,
         dtype: str = "float32",
-        noise: Noise | None = None,
     ):
         shape = tuple(shape)
         if len(shape) != 3 or not all(n == int(n) and n > 0 for n in shape):
@@ -114,7 +111,7 @@ class ConeBeamCT(SparseOperator):
                 f"most {LARGEST:.1e}: take fewer views, detector pixels, samples or voxels"
             )
         volume = Space(shape, dtype, "attenuation per length")
-        super().__init__(_lengths(shape, beam, float(voxel_size), samples), volume, data, noise)
+        super().__init__(_lengths(shape, beam, float(voxel_size), samples), volume, data)
         self.beam, self.voxel_size = beam, float(voxel_size)
 
 

@@ -11,8 +11,7 @@ from scipy import sparse
 from eitdip.errors import NotPositiveError, OptionError, ShapeError, choose, require
 from eitdip.imaging.beams import FanBeam, ParallelBeam, view_weights
 from eitdip.imaging.matrix_cache import cached
-from eitdip.imaging.noise import Noise
-from eitdip.imaging.operator import _on_tensors
+from eitdip.imaging.operator import on_tensors
 from eitdip.imaging.sparse import SparseOperator
 from eitdip.operator import Space
 
@@ -33,7 +32,6 @@ class CT(SparseOperator):
         pixel_size: Side of an image pixel, in the beam's unit of length.
         kernel: "line" integrates along the line to a detector pixel's centre, "strip" averages over the pixel.
         dtype: "float32" or "float64".
-        noise: Of the sinogram.
 
     Raises:
         ShapeError: If the shape is not two positive integers.
@@ -52,7 +50,6 @@ class CT(SparseOperator):
         pixel_size: float = 1.0,
         kernel: str = "line",
         dtype: str = "float32",
-        noise: Noise | None = None,
     ):
         shape = tuple(shape)
         if len(shape) != 2 or not all(n == int(n) and n > 0 for n in shape):
@@ -69,7 +66,7 @@ class CT(SparseOperator):
             )
         matrix = _matrix(shape, beam, pixel_size, kernel)
         domain = Space(shape, dtype, "attenuation per length")
-        super().__init__(matrix, domain, Space(beam.shape, dtype, "sinogram (angles, detector pixels)"), noise)
+        super().__init__(matrix, domain, Space(beam.shape, dtype, "sinogram (angles, detector pixels)"))
         self.beam, self.pixel_size = beam, float(pixel_size)
 
     def pinv(self, y):
@@ -78,7 +75,7 @@ class CT(SparseOperator):
         References:
             Kak, Slaney (1988), Principles of computerized tomographic imaging, sections 3.3 and 3.4.
         """
-        return _on_tensors(y, self.range, self._filtered_back_projection)
+        return on_tensors(y, self.range, self.device, self._filtered_back_projection)
 
     def _filtered_back_projection(self, y: torch.Tensor) -> torch.Tensor:
         beam = self.beam
@@ -111,7 +108,7 @@ class ParallelCT(CT):
         angles: Of the views, radians, shape (A,).
         detectors: Number of detector pixels.
         detector_size: Width of one.
-        options: Of `CT`: pixel_size, kernel, dtype, noise.
+        options: Of `CT`: pixel_size, kernel, dtype.
 
     Raises:
         As `CT` and `ParallelBeam`.

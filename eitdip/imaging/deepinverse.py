@@ -5,7 +5,6 @@ from types import ModuleType
 import torch
 
 from eitdip.errors import OptionError, ShapeError, choose, require
-from eitdip.imaging.noise import Noise
 from eitdip.imaging.operator import ImagingOperator
 from eitdip.operator import Space
 
@@ -39,14 +38,13 @@ class DeepInverse(ImagingOperator):
             the precision of the images.
         domain: Of images.
         label: What the data are, with their unit.
-        noise: Noise of the data.
 
     Raises:
         OptionError: If the physics is not linear, or the dtype is unknown.
         ShapeError: If the images have not two or three axes, or are complex and have three, or do not fit the physics.
     """
 
-    def __init__(self, physics, domain: Space, label: str = "", noise: Noise | None = None):
+    def __init__(self, physics, domain: Space, label: str = ""):
         if not isinstance(physics, library().LinearPhysics):
             raise OptionError(f"physics: got {type(physics).__name__}, expected a LinearPhysics of deepinv")
         precision = choose("dtype", domain.dtype, _PRECISIONS)
@@ -60,7 +58,7 @@ class DeepInverse(ImagingOperator):
         # Of gray images the data have one channel, or they are vectors without any.
         one_channel = gray and not complex_image and data.ndim > 2
         shape = tuple(data.shape[2 if complex_image or one_channel else 1 :])
-        super().__init__(domain, Space(shape, domain.dtype, label), noise)
+        super().__init__(domain, Space(shape, domain.dtype, label))
         self.physics, self._gray, self._one_channel = physics, gray, one_channel
 
     def forward(self, x):

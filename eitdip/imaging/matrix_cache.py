@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from eitdip.atomic import atomic_path
 from eitdip.errors import OutputError
+from eitdip.writing import atomic_path
 
 LARGEST = 4 << 30  # bytes of all files together; beyond it the oldest go
 

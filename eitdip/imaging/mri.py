@@ -11,8 +11,7 @@ import torch
 
 from eitdip.errors import InvalidDataError, OptionError, ShapeError, choose, require
 from eitdip.imaging.deepinverse import DeepInverse, library
-from eitdip.imaging.noise import Noise
-from eitdip.imaging.operator import ImagingOperator
+from eitdip.imaging.operator import ImagingOperator, on_tensors
 from eitdip.imaging.pixels import check_mask
 from eitdip.operator import Space
 
@@ -27,7 +26,6 @@ class CartesianMRI(DeepInverse):
         mask: Array or tensor (H, W) of True or 1 where k-space is sampled.
         maps: Sensitivities of the coils, complex (coils, H, W); by default one coil that sees all alike.
         dtype: "complex64" or "complex128".
-        noise: Noise of the data.
 
     Raises:
         ShapeError: If mask and maps do not fit each other.
@@ -35,18 +33,22 @@ class CartesianMRI(DeepInverse):
         OptionError: If the dtype is unknown.
     """
 
-    def __init__(self, mask, maps=None, dtype: str = "complex64", noise: Noise | None = None):
+    def __init__(self, mask, maps=None, dtype: str = "complex64"):
         kind = choose("dtype", dtype, _COMPLEX)
         sampled = check_mask(mask)
         if sampled.ndim != 2:
             raise ShapeError(f"mask: got shape {tuple(sampled.shape)}, expected (H, W), the same for all coils")
         coils = _check_maps(maps, tuple(sampled.shape)).to(kind, copy=True)
         physics = library().MultiCoilMRI(mask=sampled.to(kind.to_real()), coil_maps=coils)
-        super().__init__(physics, Space(tuple(sampled.shape), dtype, "image"), "k-space", noise)
+        super().__init__(physics, Space(tuple(sampled.shape), dtype, "image"), "k-space")
 
     def pinv(self, y):
         """The zero-filled image: the images of the coils, combined by their maps for least squares in each pixel."""
-        return _combine(self.adjoint(y), self.physics.coil_maps[0])
+        return on_tensors(y, self.range, self.device, self._combined)
+
+    def _combined(self, y: torch.Tensor) -> torch.Tensor:
+        energy = self.physics.coil_maps[0].abs().square().sum(dim=0)
+        return self.adjoint(y) * torch.where(energy > 0, 1 / energy, 0)
 
 
 class NonCartesianMRI(ImagingOperator):
@@ -59,7 +61,6 @@ class NonCartesianMRI(ImagingOperator):
         shape: (H, W).
         maps: Sensitivities of the coils, complex (coils, H, W); by default one coil that sees all alike.
         dtype: "complex64" or "complex128".
-        noise: Noise of the data.
 
     Raises:
         ShapeError: If samples, shape and maps do not fit each other.
@@ -67,9 +68,7 @@ class NonCartesianMRI(ImagingOperator):
         OptionError: If the dtype is unknown.
     """
 
-    def __init__(
-        self, samples, shape: tuple[int, int], maps=None, dtype: str = "complex64", noise: Noise | None = None
-    ):
+    def __init__(self, samples, shape: tuple[int, int], maps=None, dtype: str = "complex64"):
         kind = choose("dtype", dtype, _COMPLEX)
         require("finufft", "imaging")
         shape = tuple(shape)
@@ -78,7 +77,7 @@ class NonCartesianMRI(ImagingOperator):
         coils = _check_maps(maps, shape).to(kind, copy=True)
         points = _check_samples(samples)
         data = Space((len(coils), len(points)), dtype, "k-space")
-        super().__init__(Space(shape, dtype, "image"), data, noise)
+        super().__init__(Space(shape, dtype, "image"), data)
         self.register_buffer("samples", points.to(kind.to_real(), copy=True))
         self.register_buffer("maps", coils)
 
@@ -169,10 +168,3 @@ def _check_samples(samples) -> torch.Tensor:
             "divide angles by 2 pi"
         )
     return points
-
-
-def _combine(image, maps: torch.Tensor):
-    """Divide by the sum of squares of the maps, where any coil sees something."""
-    energy = maps.abs().square().sum(dim=0)
-    weight = torch.where(energy > 0, 1 / energy, 0)
-    return image * (weight if isinstance(image, torch.Tensor) else weight.cpu().numpy())

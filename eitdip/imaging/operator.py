@@ -7,9 +7,7 @@ import torch
 from torch import nn
 
 from eitdip.errors import ShapeError
-from eitdip.imaging.krylov import cgls
-from eitdip.imaging.noise import Gaussian, Noise
-from eitdip.operator import LinearOperator, Space
+from eitdip.operator import LinearOperator, Space, cgls
 
 
 class ImagingOperator(nn.Module, LinearOperator):
@@ -17,7 +15,8 @@ class ImagingOperator(nn.Module, LinearOperator):
 
     NumPy arrays are taken too and give arrays back, so it is a `LinearOperator` like any other: sums, products,
     `dense`, `.H` and all that is verified of operators. On tensors it is differentiable any number of times, forward
-    and backward, also under `torch.func.vmap`: by its own adjoint, never by what a library's code makes of it.
+    and backward, also under `torch.func.vmap`: by its own adjoint, never by what a library's code makes of it. So are
+    sums, products, multiples, adjoints and stacks of such operators.
 
     Subclasses call `super().__init__(domain, range)`, keep all arrays in buffers, and implement `forward` and
     `transpose` for tensors (B, *shape) of the dtypes of the spaces.
@@ -25,13 +24,13 @@ class ImagingOperator(nn.Module, LinearOperator):
     Args:
         domain: Of images.
         range: Of data.
-        noise: What is between A x and the data that are measured; by default Gaussian of deviation 1.
     """
 
-    def __init__(self, domain: Space, range: Space, noise: Noise | None = None):
+    arrays = "torch"
+
+    def __init__(self, domain: Space, range: Space):
         super().__init__()
         self.domain, self.range = domain, range
-        self.noise = Gaussian() if noise is None else noise
 
     @abstractmethod
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -47,7 +46,7 @@ class ImagingOperator(nn.Module, LinearOperator):
         Raises:
             ShapeError: If the last axes are not the domain's, or x is complex and the domain is real.
         """
-        return _on_tensors(x, self.domain, lambda t: _Linear.apply(t, self, False))
+        return on_tensors(x, self.domain, self.device, lambda t: _Linear.apply(t, self, False))
 
     def adjoint(self, y):
         """`A* y`.
@@ -55,26 +54,43 @@ class ImagingOperator(nn.Module, LinearOperator):
         Raises:
             ShapeError: If the last axes are not the range's, or y is complex and the range is real.
         """
-        return _on_tensors(y, self.range, lambda t: _Linear.apply(t, self, True))
+        return on_tensors(y, self.range, self.device, lambda t: _Linear.apply(t, self, True))
 
     def pinv(self, y):
-        """An approximate least-squares solution, the input of networks that post-process: 30 steps of CGLS."""
-        return _on_tensors(y, self.range, lambda t: cgls(self, t, steps=30))
+        return on_tensors(y, self.range, self.device, lambda t: cgls(self, t, steps=30))
 
-    def norm(self, steps: int = 50, seed: int = 0) -> float:
-        """Largest singular value by the power method, from below."""
+    concatenate = staticmethod(torch.cat)
+    length = staticmethod(torch.linalg.vector_norm)
+
+    def start(self, seed):
         generator = torch.Generator().manual_seed(seed)
-        x = torch.randn(self.domain.shape, generator=generator, dtype=_TYPES[self.domain.dtype]).to(self.device)
-        largest = 0.0
-        for _ in range(steps):
-            x = self.adjoint(self(x / torch.linalg.vector_norm(x)))
-            largest = float(torch.linalg.vector_norm(x))
-        return largest**0.5
+        return torch.randn(self.domain.shape, generator=generator, dtype=_TYPES[self.domain.dtype]).to(self.device)
+
+    def composed(self, composition):
+        return ComposedOperator(composition) if composition.arrays == "torch" else composition
 
     @property
     def device(self) -> torch.device:
         """Where its buffers are; operators without any follow the CPU."""
         return next((buffer.device for buffer in self.buffers()), torch.device("cpu"))
+
+
+class ComposedOperator(ImagingOperator):
+    """A sum, product, multiple, adjoint or stack of operators on tensors, as one of them.
+
+    Args:
+        composition: What `eitdip.operator` made of them.
+    """
+
+    def __init__(self, composition: LinearOperator):
+        super().__init__(composition.domain, composition.range)
+        self.composition, self.parts = composition, nn.ModuleList(composition.parts)
+
+    def forward(self, x):
+        return self.composition(x)
+
+    def transpose(self, y):
+        return self.composition.adjoint(y)
 
 
 _TYPES = {
@@ -85,16 +101,22 @@ _TYPES = {
 }
 
 
-def _on_tensors(x, space: Space, apply):
-    """`apply` on tensors of the space's dtype; what comes in as an array goes out as one."""
-    tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+def on_tensors(x, space: Space, device: torch.device, apply):
+    """`apply` on tensors of the space's dtype; what comes in as an array goes to the device and out as an array.
+
+    Here arrays become tensors, and nowhere else.
+
+    Raises:
+        ShapeError: If the last axes are not the space's, or x is complex and the space is real.
+    """
+    tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x)).to(device)
     what = space.label or "array"
     if tensor.ndim < len(space.shape) or tuple(tensor.shape[tensor.ndim - len(space.shape) :]) != space.shape:
         raise ShapeError(f"{what}: got shape {tuple(tensor.shape)}, expected (*batch, {space.shape})")
     if tensor.is_complex() and not space.dtype.startswith("complex"):
         raise ShapeError(f"{what}: got complex numbers, expected {space.dtype}")
     result = apply(tensor.to(_TYPES[space.dtype]))
-    return result if isinstance(x, torch.Tensor) else result.detach().cpu().numpy()
+    return result if isinstance(x, torch.Tensor) else result.detach().cpu().resolve_conj().numpy()
 
 
 class _Linear(torch.autograd.Function):

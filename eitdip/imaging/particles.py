@@ -7,7 +7,6 @@ from math import gcd, pi
 import numpy as np
 
 from eitdip.errors import NotPositiveError, OptionError, ShapeError, choose
-from eitdip.imaging.noise import Noise
 from eitdip.imaging.sensing import DenseOperator
 from eitdip.operator import Space
 
@@ -113,7 +112,6 @@ class MagneticParticleImaging(DenseOperator):
         size: Of the image in each of its axes, m; by default what the field-free point covers.
         harmonics: Indices n, > 0; n = cycles, the drive itself, is often left out since the coils receive it too.
         dtype: "float64" or "float32", of images.
-        noise: Of the data, uV.
 
     Raises:
         ShapeError: If shape or size do not have the scanner's directions.
@@ -134,7 +132,6 @@ class MagneticParticleImaging(DenseOperator):
         *,
         harmonics: Sequence[int],
         dtype: str = "float64",
-        noise: Noise | None = None,
     ):
         complex_dtype = choose("dtype", dtype, {"float64": "complex128", "float32": "complex64"})
         directions = len(scanner.amplitude)
@@ -154,7 +151,7 @@ class MagneticParticleImaging(DenseOperator):
         matrix = 1e3 * cell * system_function(scanner, particle, positions, harmonics)  # uV per g / m^d
         domain = Space(shape, dtype, "iron oxide, " + ("g/m", "g/m^2", "g/m^3")[directions - 1])
         range = Space(matrix.shape[:2], complex_dtype, "harmonics, uV")
-        super().__init__(matrix.reshape(range.size, -1), domain, range, noise)
+        super().__init__(matrix.reshape(range.size, -1), domain, range)
         self.scanner, self.particle, self.harmonics = scanner, particle, tuple(harmonics)
 
 

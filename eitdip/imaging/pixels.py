@@ -7,7 +7,6 @@ import torch
 
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError, choose
 from eitdip.imaging.deepinverse import DeepInverse, PartialIsometry, library
-from eitdip.imaging.noise import Noise
 from eitdip.operator import Space
 
 _REAL = {"float32": torch.float32, "float64": torch.float64}
@@ -15,28 +14,26 @@ _BOUNDARIES = {name: name for name in ("reflect", "circular", "replicate", "zero
 _TAIL = 5.0  # standard deviations at which a Gaussian kernel ends; 1e-6 of it is beyond
 
 
-def denoising(shape: tuple[int, ...], dtype: str = "float32", noise: Noise | None = None) -> PartialIsometry:
+def denoising(shape: tuple[int, ...], dtype: str = "float32") -> PartialIsometry:
     """y = x.
 
     Args:
         shape: (H, W) or (C, H, W).
         dtype: "float32" or "float64".
-        noise: Noise of the data.
 
     Raises:
         ShapeError, OptionError: If the shape or the dtype is not one of these.
     """
     domain = _images(shape, dtype)
-    return PartialIsometry(library().Denoising(), domain, "image", noise)
+    return PartialIsometry(library().Denoising(), domain, "image")
 
 
-def inpainting(mask, dtype: str = "float32", noise: Noise | None = None) -> PartialIsometry:
+def inpainting(mask, dtype: str = "float32") -> PartialIsometry:
     """y = mask * x: the pixels that are known, and zeros.
 
     Args:
         mask: Array or tensor of True or 1 where a pixel is known, False or 0 elsewhere; shape (H, W) or (C, H, W).
         dtype: "float32" or "float64".
-        noise: Noise of the data.
 
     Raises:
         ShapeError, OptionError: If the shape or the dtype is not one of these.
@@ -46,12 +43,10 @@ def inpainting(mask, dtype: str = "float32", noise: Noise | None = None) -> Part
     domain = _images(values.shape, dtype)
     channels = values[None] if values.ndim == 2 else values
     physics = library().Inpainting(img_size=tuple(channels.shape), mask=channels.to(choose("dtype", dtype, _REAL)))
-    return PartialIsometry(physics, domain, "known pixels", noise)
+    return PartialIsometry(physics, domain, "known pixels")
 
 
-def downsampling(
-    shape: tuple[int, ...], factor: int, dtype: str = "float32", noise: Noise | None = None
-) -> DeepInverse:
+def downsampling(shape: tuple[int, ...], factor: int, dtype: str = "float32") -> DeepInverse:
     """A smaller image by bicubic interpolation without aliasing, as MATLAB's imresize does: super-resolution.
 
     The pixels of the small image are where its grid has them, in the middle of factor x factor pixels; edges reflect.
@@ -61,7 +56,6 @@ def downsampling(
         shape: (H, W) or (C, H, W) of the large image.
         factor: At least 2; it divides H and W.
         dtype: "float32" or "float64".
-        noise: Noise of the data.
 
     Raises:
         ShapeError: If the shape is not one of these, or the factor does not divide it, or leaves a single pixel.
@@ -74,7 +68,7 @@ def downsampling(
         raise ShapeError(f"shape: got {domain.shape}, expected H and W divisible by {factor}; crop or pad the image")
     if any(n // factor < 2 for n in domain.shape[-2:]):
         raise ShapeError(f"shape: got {domain.shape}, expected H and W of at least {2 * factor} at factor {factor}")
-    return DeepInverse(library().DownsamplingMatlab(factor=factor), domain, "small image", noise)
+    return DeepInverse(library().DownsamplingMatlab(factor=factor), domain, "small image")
 
 
 def blur(
@@ -84,7 +78,6 @@ def blur(
     sigma: float | None = None,
     boundary: str = "reflect",
     dtype: str = "float32",
-    noise: Noise | None = None,
 ) -> DeepInverse:
     """Convolution with a kernel, or with a Gaussian.
 
@@ -96,7 +89,6 @@ def blur(
         boundary: What is beyond the edge: "reflect", "circular", "replicate" or "zeros"; "valid" leaves out the data
             that would need to know.
         dtype: "float32" or "float64".
-        noise: Noise of the data.
 
     Raises:
         OptionError: If not exactly one of kernel and sigma is given, or boundary or dtype are unknown.
@@ -120,7 +112,7 @@ def blur(
     taps = taps.to(choose("dtype", dtype, _REAL), copy=True)[None, None]
     if taps.numel() == 1:
         boundary = "valid"  # the same, and deepinv warns of any other
-    return DeepInverse(library().Blur(filter=taps, padding=boundary), domain, "blurred image", noise)
+    return DeepInverse(library().Blur(filter=taps, padding=boundary), domain, "blurred image")
 
 
 def check_mask(mask) -> torch.Tensor:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from eitdip.errors import InvalidDataError, OptionError, ShapeError, choose
-from eitdip.imaging.noise import Noise
 from eitdip.imaging.operator import ImagingOperator
 from eitdip.operator import Space
 
@@ -28,15 +27,14 @@ class DenseOperator(ImagingOperator):
         matrix: Array or tensor, shape (range.size, domain.size).
         domain: Of images.
         range: Of data; complex if the images are. With real images and complex data the adjoint takes the real part.
-        noise: Noise of the data.
 
     Raises:
         ShapeError: If the matrix does not fit, is complex where data are real, or the spaces differ in precision.
         InvalidDataError: If an entry is not finite.
     """
 
-    def __init__(self, matrix, domain: Space, range: Space, noise: Noise | None = None):
-        super().__init__(domain, range, noise)
+    def __init__(self, matrix, domain: Space, range: Space):
+        super().__init__(domain, range)
         matrix = torch.as_tensor(matrix)
         if tuple(matrix.shape) != (range.size, domain.size):
             raise ShapeError(
@@ -63,7 +61,7 @@ class DenseOperator(ImagingOperator):
 
 
 def compressed_sensing(
-    shape: tuple[int, ...], measurements: int, seed: int = 0, dtype: str = "float32", noise: Noise | None = None
+    shape: tuple[int, ...], measurements: int, seed: int = 0, dtype: str = "float32"
 ) -> DenseOperator:
     """Products of the image with independent normal vectors, each entry of variance 1 / measurements.
 
@@ -72,7 +70,6 @@ def compressed_sensing(
         measurements: Number of data, at least 1.
         seed: Of the matrix, which is the same on all machines and in both precisions up to rounding.
         dtype: "float32", "float64", or "complex64", "complex128" with real and imaginary parts of half the variance.
-        noise: Noise of the data.
 
     Raises:
         ShapeError, OptionError: If the shape, number or dtype is not one of these.
@@ -85,4 +82,4 @@ def compressed_sensing(
     double, parts = choose("dtype", dtype, _DOUBLE)
     domain, range = Space(shape, dtype, "image"), Space((int(measurements),), dtype, "products")
     matrix = Space((range.size, domain.size), double).random(np.random.default_rng(seed))
-    return DenseOperator(matrix / np.sqrt(parts * measurements), domain, range, noise)
+    return DenseOperator(matrix / np.sqrt(parts * measurements), domain, range)

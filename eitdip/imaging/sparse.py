@@ -5,7 +5,6 @@ import torch
 from scipy import sparse
 
 from eitdip.errors import ShapeError
-from eitdip.imaging.noise import Noise
 from eitdip.imaging.operator import ImagingOperator
 from eitdip.operator import Space
 
@@ -17,14 +16,13 @@ class SparseOperator(ImagingOperator):
         matrix: SciPy sparse, shape (range.size, domain.size).
         domain: Of images.
         range: Of data.
-        noise: Noise of the data.
 
     Raises:
         ShapeError: If the matrix does not fit.
     """
 
-    def __init__(self, matrix, domain: Space, range: Space, noise: Noise | None = None):
-        super().__init__(domain, range, noise)
+    def __init__(self, matrix, domain: Space, range: Space):
+        super().__init__(domain, range)
         if matrix.shape != (range.size, domain.size):
             raise ShapeError(f"matrix: got shape {matrix.shape}, expected {(range.size, domain.size)} for these spaces")
         matrix = sparse.csr_array(matrix).astype(range.dtype)
@@ -55,3 +53,28 @@ class SparseOperator(ImagingOperator):
             matrix = torch.sparse_csr_tensor(self.starts, self.columns.long(), self.entries, size=size)
             image = ((matrix.mH if transposed else matrix) @ columns).T
         return image.reshape(len(x), *after.shape)
+
+
+class Diagonal(ImagingOperator):
+    """Products with a factor for each entry.
+
+    Args:
+        factors: Tensor, shape of the data.
+        space: Of images and of data.
+
+    Raises:
+        ShapeError: If the factors do not fit, or are complex where the data are real.
+    """
+
+    def __init__(self, factors: torch.Tensor, space: Space):
+        super().__init__(space, space)
+        dtype = getattr(torch, space.dtype)
+        if tuple(factors.shape) != space.shape or (factors.is_complex() and not dtype.is_complex):
+            raise ShapeError(f"factors: got {factors.dtype} of shape {tuple(factors.shape)}, expected {space}")
+        self.register_buffer("factors", factors.detach().to(dtype, copy=True))
+
+    def forward(self, x):
+        return self.factors * x
+
+    def transpose(self, y):
+        return self.factors.conj() * y

@@ -6,9 +6,9 @@ from pathlib import Path
 import meshio
 import numpy as np
 
-from eitdip.atomic import atomic_path
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, choose
 from eitdip.mesh.domain import Domain
+from eitdip.writing import atomic_path
 
 _FORMATS = {".msh": "gmsh22", ".xdmf": "xdmf", ".vtu": "vtu"}
 _UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}

@@ -6,7 +6,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from eitdip.errors import InvalidDataError, ShapeError
-from eitdip.plot.style import BLUE, DARK, GREY, RED, checked, colour_scale, length_unit, map_axes, picture
+from eitdip.plot.solids import checked_solid, draw_section
+from eitdip.plot.style import BLUE, DARK, GREY, RED, axes_or_new, checked, colour_scale, length_unit, map_axes, picture
 
 _CLASSES = {"water": "#eef1f4", "resistive": BLUE, "conductive": RED}
 
@@ -23,30 +24,34 @@ def conductivity(path, domain, sigma, *, truth=None, background=None, title="", 
         title: Above the picture.
         unit: Of all conductivities.
     """
-    sigma, count, vertices = checked("sigma", sigma), len(domain.cells), domain.vertices
-    if sigma.size not in (count, len(vertices)):
-        raise ShapeError(f"sigma: got {sigma.size}, expected {count} (cells) or {len(vertices)} (vertices)")
-    shown = [sigma] if truth is None else [sigma, checked("truth", truth, 2)]
-    style, draw_bar = colour_scale(shown, background, unit)
-    scale, length = length_unit(np.ptp(domain.points, axis=0).max())
-    points, center = domain.points * scale, domain.center * scale
-    half = 0.5 * np.ptp(points, axis=0).max()
-    margin = half * (0.2 if domain.electrode_count else 0.03)
-    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
-    mesh = (*points[vertices].T, np.searchsorted(vertices, domain.cells[:, :3]))
+    sigma = _checked_sigma(domain, sigma)
+    panels = {"": sigma} if truth is None else {"reconstruction": sigma, "truth": checked("truth", truth, 2)}
+    style, draw_bar = colour_scale(list(panels.values()), background, unit)
     with picture(path, (5.4, 4.6) if truth is None else (9.6, 4.6), title, "compressed") as figure:
-        panels = figure.subplots(1, len(shown), squeeze=False)[0]
-        if sigma.size == count:
-            drawn = panels[0].tripcolor(*mesh, facecolors=sigma, **style)
-        else:
-            drawn = panels[0].tripcolor(*mesh, sigma, shading="gouraud", **style)
-        if truth is not None:
-            box = np.stack([center - half, center + half], axis=1).ravel()
-            panels[1].imshow(shown[1], extent=box, zorder=1, **style)
-        for axes, name in zip(panels, ("reconstruction", "truth") if len(shown) > 1 else ("",), strict=True):
-            _draw_boundary(axes, domain, points, half)
-            map_axes(axes, length, title=name, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        draw_bar(figure, drawn, panels)
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (name, values) in zip(grid, panels.items(), strict=True):
+            drawn = _draw_panel(axes, domain, values, style, name)
+        draw_bar(figure, drawn, grid)
+
+
+def draw_field(ax, domain, sigma, *, background=None, title="", unit="S/m"):
+    """A conductivity and its colour bar in given axes; of a solid the section at half its height.
+
+    Args:
+        ax: Axes of matplotlib, or None for a new figure.
+        domain: An `eitdip.mesh.Domain`.
+        sigma: Per cell (C,), of a plane domain also per vertex (V,), file order, in `unit`.
+        background, title, unit: As for `conductivity`.
+
+    Returns:
+        The axes.
+    """
+    ax, solid = axes_or_new(ax), domain.dimension == 3
+    sigma = checked_solid(domain, sigma) if solid else _checked_sigma(domain, sigma)
+    style, draw_bar = colour_scale([sigma], background, unit)
+    drawn = (draw_section if solid else _draw_panel)(ax, domain, sigma, style, title)
+    draw_bar(ax.figure, drawn, [ax])
+    return ax
 
 
 def images(path, panels, *, extent=None, background=None, title="", unit="S/m") -> None:
@@ -98,6 +103,33 @@ def labels(path, segmented, truth=None) -> None:
             map_axes(axes, "", title=name)
         handles = [Patch(facecolor=colour, edgecolor=GREY, label=name) for name, colour in _CLASSES.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
+
+
+def _checked_sigma(domain, sigma) -> np.ndarray:
+    sigma, count, vertices = checked("sigma", sigma), len(domain.cells), len(domain.vertices)
+    if sigma.size not in (count, vertices):
+        raise ShapeError(f"sigma: got {sigma.size}, expected {count} (cells) or {vertices} (vertices)")
+    return sigma
+
+
+def _draw_panel(axes, domain, values: np.ndarray, style: dict, title: str):
+    """Values per cell (C,), per vertex (V,) or of an image (H, W) over the bounding square, and the body's outline."""
+    scale, length = length_unit(np.ptp(domain.points, axis=0).max())
+    points, center, vertices = domain.points * scale, domain.center * scale, domain.vertices
+    half = 0.5 * np.ptp(points, axis=0).max()
+    mesh = (*points[vertices].T, np.searchsorted(vertices, domain.cells[:, :3]))
+    if values.ndim == 2:
+        box = np.stack([center - half, center + half], axis=1).ravel()
+        drawn = axes.imshow(values, extent=box, zorder=1, interpolation="nearest", **style)
+    elif values.size == len(domain.cells):
+        drawn = axes.tripcolor(*mesh, facecolors=values, **style)
+    else:
+        drawn = axes.tripcolor(*mesh, values, shading="gouraud", **style)
+    _draw_boundary(axes, domain, points, half)
+    margin = half * (0.2 if domain.electrode_count else 0.03)
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    map_axes(axes, length, title=title, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    return drawn
 
 
 def _draw_boundary(axes, domain, points: np.ndarray, half: float) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from eitdip.errors import InvalidDataError, ShapeError
-from eitdip.plot.style import picture
+from eitdip.plot.style import axes_or_new, picture
 
 
 def pictures(path, panels, low: float | None = None, high: float | None = None, columns: int = 4) -> None:
@@ -16,27 +16,54 @@ def pictures(path, panels, low: float | None = None, high: float | None = None, 
         high: Value that is white; by default the largest of all.
         columns: Panels in a row.
     """
-    shown = {title: np.abs(image) if np.iscomplexobj(image) else np.asarray(image) for title, image in panels.items()}
-    for title, image in shown.items():
-        if image.ndim not in (2, 3) or (image.ndim == 3 and len(image) != 3):
-            raise ShapeError(f"{title}: got shape {image.shape}, expected (H, W) or (3, H, W)")
-        if not np.isfinite(image).all():
-            raise InvalidDataError(f"{title}: got NaN or infinity, expected an image of finite numbers")
+    shown = {title: _checked(title, image) for title, image in panels.items()}
     low = min(image.min() for image in shown.values()) if low is None else low
     high = max(image.max() for image in shown.values()) if high is None else high
-    span = high - low if high > low else 1.0
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     with picture(path, (2.6 * columns + 0.8, 2.8 * rows)) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        drawn = None
-        for place, (title, image) in zip(axes, shown.items(), strict=False):
-            if image.ndim == 3:
-                place.imshow(np.moveaxis(((image - low) / span).clip(0, 1), 0, -1))
-            else:
-                drawn = place.imshow(image, cmap="gray", vmin=low, vmax=low + span)
-            place.set_title(title)
+        drawn = [
+            _draw(place, image, low, high, title) for place, (title, image) in zip(axes, shown.items(), strict=False)
+        ]
         for place in axes:
             place.set_axis_off()
-        if drawn is not None:
-            figure.colorbar(drawn, ax=list(axes), pad=0.02, aspect=24)
+        gray = [each for each in drawn if each.get_array().ndim == 2]
+        if gray:
+            figure.colorbar(gray[-1], ax=list(axes), pad=0.02, aspect=24)
+
+
+def draw_picture(ax, image, low: float | None = None, high: float | None = None, title: str = ""):
+    """One image in given axes, with a colour bar if it is gray.
+
+    Args:
+        ax: Axes of matplotlib, or None for a new figure.
+        image, low, high: As for `pictures`.
+        title: Above the image.
+
+    Returns:
+        The axes.
+    """
+    ax, image = axes_or_new(ax), _checked(title or "image", image)
+    drawn = _draw(ax, image, image.min() if low is None else low, image.max() if high is None else high, title)
+    ax.set_axis_off()
+    if image.ndim == 2:
+        ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=24)
+    return ax
+
+
+def _checked(title: str, image) -> np.ndarray:
+    image = np.abs(image) if np.iscomplexobj(image) else np.asarray(image)
+    if image.ndim not in (2, 3) or (image.ndim == 3 and len(image) != 3):
+        raise ShapeError(f"{title}: got shape {image.shape}, expected (H, W) or (3, H, W)")
+    if not np.isfinite(image).all():
+        raise InvalidDataError(f"{title}: got NaN or infinity, expected an image of finite numbers")
+    return image
+
+
+def _draw(axes, image: np.ndarray, low: float, high: float, title: str):
+    span = high - low if high > low else 1.0
+    axes.set_title(title)
+    if image.ndim == 3:
+        return axes.imshow(np.moveaxis(((image - low) / span).clip(0, 1), 0, -1), interpolation="nearest")
+    return axes.imshow(image, cmap="gray", vmin=low, vmax=low + span, interpolation="nearest")

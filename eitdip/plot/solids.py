@@ -39,32 +39,47 @@ def slices(path, domain, sigma, *, truth=None, background=None, title="", unit="
         title: Above the picture.
         unit: Of all conductivities.
     """
-    sigma = _checked_sigma(domain, sigma)
-    shown = [sigma] if truth is None else [sigma, checked("truth", truth, 3)]
-    style, draw_bar = colour_scale(shown, background, unit)
-    scale, length = length_unit(np.ptp(domain.points, axis=0).max())
+    sigma = checked_solid(domain, sigma)
+    rows = {"": sigma} if truth is None else {"reconstruction, ": sigma, "truth, ": checked("truth", truth, 3)}
+    style, draw_bar = colour_scale(list(rows.values()), background, unit)
     low, extent = domain.points.min(axis=0), np.ptp(domain.points, axis=0)
     sections = [(2, low[2] + share * extent[2]) for share in _HEIGHTS] + [(1, domain.center[1])]
     # All panels are as wide as the body, so rows as high as they need give them one scale; towers are shrunk.
     height = 2.5 * min(max(extent[1:]) / extent[0], 3) + 0.75
-    with picture(path, (13.2, height * len(shown) + 0.3), title) as figure:
-        grid = figure.subplots(len(shown), len(sections), squeeze=False)
-        for panels, kind in zip(grid, ("reconstruction", "truth"), strict=False):
+    with picture(path, (13.2, height * len(rows) + 0.3), title) as figure:
+        grid = figure.subplots(len(rows), len(sections), squeeze=False)
+        for panels, (kind, values) in zip(grid, rows.items(), strict=True):
             for axes, (axis, at) in zip(panels, sections, strict=True):
-                kept = [i for i in range(3) if i != axis]
-                if kind == "truth":
-                    drawn = _draw_voxels(axes, shown[1], domain, axis, at, scale, style)
-                else:
-                    drawn = _draw_section(axes, sigma, domain, axis, at, scale, style)
-                _draw_outline(axes, domain, axis, at, kept, scale)
-                name = f"{'xyz'[axis]} = {np.round(scale * at, 6) + 0.0:.3g} {length}"
-                margin = 0.04 * extent.max()
-                xlim, ylim = (scale * (low[i] + np.array([-margin, extent[i] + margin])) for i in kept)
-                map_axes(axes, length, title=f"{kind}, {name}" if len(shown) > 1 else name, xlim=xlim, ylim=ylim)
-                if axis == 1:  # its neighbours have no z
-                    axes.tick_params(left=True, labelleft=True)
-                    axes.set_ylabel(f"z ({length})")
+                drawn = draw_section(axes, domain, values, style, kind, axis, at)
         draw_bar(figure, drawn, grid)
+
+
+def draw_section(axes, domain, values: np.ndarray, style: dict, title: str = "", axis: int = 2, at=None):
+    """One section in axes of matplotlib, its place added to the title; returns what the colour bar is of.
+
+    Args:
+        axes: Where to draw.
+        domain: A solid `eitdip.mesh.Domain`.
+        values: Per cell (C,), or an image (D, H, W) as for `slices`.
+        style: Keywords of `colour_scale`.
+        title: What stands before the place.
+        axis: 0, 1 or 2, to which the section is perpendicular.
+        at: Where on that axis, m; by default in the middle.
+    """
+    at = domain.center[axis] if at is None else at
+    scale, length = length_unit(np.ptp(domain.points, axis=0).max())
+    low, extent = domain.points.min(axis=0), np.ptp(domain.points, axis=0)
+    kept = [i for i in range(3) if i != axis]
+    drawn = (_draw_voxels if values.ndim == 3 else _draw_cells)(axes, values, domain, axis, at, scale, style)
+    _draw_outline(axes, domain, axis, at, kept, scale)
+    name = f"{'xyz'[axis]} = {np.round(scale * at, 6) + 0.0:.3g} {length}"
+    margin = 0.04 * extent.max()
+    xlim, ylim = (scale * (low[i] + np.array([-margin, extent[i] + margin])) for i in kept)
+    map_axes(axes, length, title=title + name, xlim=xlim, ylim=ylim)
+    if axis == 1:  # its neighbours have no z
+        axes.tick_params(left=True, labelleft=True)
+        axes.set_ylabel(f"z ({length})")
+    return drawn
 
 
 def render(path, domain, sigma, *, background, truth=None, title="") -> None:
@@ -78,7 +93,7 @@ def render(path, domain, sigma, *, background, truth=None, title="") -> None:
         truth: Image (D, H, W), as for `slices`; shown beside it with surfaces of its own.
         title: Above the picture.
     """
-    fields, background = {"reconstruction": _checked_sigma(domain, sigma)}, checked_background(background)
+    fields, background = {"reconstruction": checked_solid(domain, sigma)}, checked_background(background)
     if truth is not None:
         fields["truth"] = _at_cells(checked("truth", truth, 3), domain, background)
     scale, length = length_unit(np.ptp(domain.points, axis=0).max())
@@ -96,7 +111,8 @@ def render(path, domain, sigma, *, background, truth=None, title="") -> None:
             axes.set_title(name if len(fields) > 1 else "")
 
 
-def _checked_sigma(domain, sigma) -> np.ndarray:
+def checked_solid(domain, sigma) -> np.ndarray:
+    """Conductivities of the cells of a solid."""
     sigma = checked("sigma", sigma)
     if domain.dimension != 3 or sigma.shape != (len(domain.cells),):
         raise ShapeError(
@@ -116,7 +132,7 @@ def _at_cells(image: np.ndarray, domain, background: float) -> np.ndarray:
     return np.where(np.isnan(values), background, values)
 
 
-def _draw_section(axes, sigma: np.ndarray, domain, axis: int, at: float, scale: float, style: dict):
+def _draw_cells(axes, sigma: np.ndarray, domain, axis: int, at: float, scale: float, style: dict):
     triangles, owner = level_triangles(domain.points, domain.cells, domain.points[:, axis] - at)
     kept = [i for i in range(3) if i != axis]
     look = {"edgecolors": "face", "linewidths": 0.2}  # or the background shines through between the triangles
@@ -132,7 +148,7 @@ def _draw_voxels(axes, image: np.ndarray, domain, axis: int, at: float, scale: f
     else:
         plane = image[::-1, min(int((1 - share) * image.shape[1]), image.shape[1] - 1)]
     extent = [scale * side for i in kept for side in (low[i], high[i])]
-    return axes.imshow(plane, extent=extent, zorder=1, **style)
+    return axes.imshow(plane, extent=extent, zorder=1, interpolation="nearest", **style)
 
 
 def _draw_outline(axes, domain, axis: int, at: float, kept, scale: float) -> None:

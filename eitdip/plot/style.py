@@ -11,8 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from eitdip.atomic import write_atomically
 from eitdip.errors import NotPositiveError, ShapeError
+from eitdip.writing import write_atomically
 
 _STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11, "axes.linewidth": 0.8,
@@ -34,6 +34,11 @@ def picture(path, size, title="", layout="constrained") -> Iterator[Figure]:
         yield figure
         figure.savefig(content, format="png", dpi=150, bbox_inches="tight", pad_inches=0.1)
     write_atomically(path, content.getvalue())
+
+
+def axes_or_new(ax):
+    """The given axes of matplotlib, or those of a new figure."""
+    return Figure(figsize=(5.4, 4.6), layout="compressed").subplots() if ax is None else ax
 
 
 def checked(name: str, values, axes: int = 1) -> np.ndarray:

@@ -1,7 +1,6 @@
-"""The loop, its stopping rules, results and checkpoints; Gauss-Newton beside the optimizers of torch."""
+"""The loop, its stopping rules, results and checkpoints."""
 
 from eitdip.reconstruction.checkpoint import Checkpoint
-from eitdip.reconstruction.gauss_newton import GaussNewton
 from eitdip.reconstruction.loop import Progress, iterate, reconstruct
 from eitdip.reconstruction.result import Result, Status, Step
 from eitdip.reconstruction.stopping import (
@@ -21,7 +20,6 @@ __all__ = [
     "Decision",
     "Discrepancy",
     "FirstOf",
-    "GaussNewton",
     "HeldOut",
     "Progress",
     "Result",

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from eitdip.atomic import write_atomically
 from eitdip.errors import CheckpointError
+from eitdip.parameterization.weights import read_tensors
+from eitdip.writing import write_atomically
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +55,8 @@ class Checkpoint:
         path = Path(path)
         if not path.is_file():
             raise CheckpointError(f"{path}: no checkpoint there; start without --resume")
+        header, tensors = read_tensors(path, "eitdip", "checkpoint; delete it and start anew")
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = (file.metadata() or {}).get("eitdip")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path}: damaged or truncated checkpoint ({error}); delete it and start anew"
-            ) from error
-        if metadata is None:
-            raise CheckpointError(f"{path}: got a safetensors file of other origin, expected a checkpoint of eitdip")
-        try:
-            header = json.loads(metadata)
             version, found, iteration = header["version"], header.get("run"), header.get("iteration")
             state = _unpack(header["state"], tensors) if version == VERSION else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -26,11 +26,12 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
         start: Number of the first step.
 
     Raises:
-        DivergenceError: If the loss is infinite or NaN, or the conductivity overflows.
+        DivergenceError: If the loss is infinite or NaN, or the field overflows.
     """
     iteration = start
     while True:
         began = time.perf_counter()
+        state = objective.state()  # of the first evaluation, which the optimizer moves away from
         evaluations: list[Terms] = []
 
         def evaluate(seen=evaluations, iteration=iteration) -> torch.Tensor:
@@ -54,7 +55,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
         optimizer.step(evaluate)
         if schedule is not None:
             schedule.step()
-        yield Step(iteration, evaluations[0], time.perf_counter() - began)
+        yield Step(iteration, evaluations[0], time.perf_counter() - began, state)
         iteration += 1
 
 
@@ -137,7 +138,8 @@ class _LoopState:
         self.run = run
         self.iterations = self.kept = 0
         self.history: dict[str, list[float]] = {}
-        self.estimate = self.sigma = None
+        self.estimate = self.x = None
+        self.weights: dict[str, torch.Tensor] = {}
         self.ended: tuple[Status, str] | tuple[()] = ()
 
     def record(self, step: Step, keep: bool, watched: dict[str, float]) -> None:
@@ -149,12 +151,14 @@ class _LoopState:
             self.history.setdefault(name, []).append(value)
         self.iterations = step.iteration + 1
         if keep or self.estimate is None:
-            self.kept, self.estimate, self.sigma = step.iteration, terms.estimate.clone(), terms.sigma.clone()
+            self.kept, self.weights = step.iteration, step.state
+            self.estimate, self.x = terms.estimate.clone(), terms.x.clone()
 
     def result(self, status: Status = Status.INTERRUPTED, reason: str = "") -> Result:
         history = {name: np.array(values) for name, values in self.history.items()}
-        estimate, sigma = self.estimate.cpu().numpy(), self.sigma.cpu().numpy()
-        return Result(estimate, sigma, status, reason, self.iterations, self.kept, history)
+        estimate, x = self.estimate.cpu().numpy(), self.x.cpu().numpy()
+        state = {name: value.cpu() for name, value in self.weights.items()}
+        return Result(estimate, x, status, reason, self.iterations, self.kept, history, state)
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(
@@ -168,7 +172,8 @@ class _LoopState:
                 "history": {name: np.array(values) for name, values in self.history.items()},
                 "kept": self.kept,
                 "estimate": self.estimate,
-                "sigma": self.sigma,
+                "x": self.x,
+                "weights": self.weights,
                 "ended": [str(word) for word in self.ended],
             },
         )
@@ -182,7 +187,7 @@ class _LoopState:
         self.stop.load_state_dict(_on_device(state["stop"], next(self.objective.parameters()).device))
         self.history = {name: values.tolist() for name, values in state["history"].items()}
         self.iterations, self.kept = checkpoint.iteration, state["kept"]
-        self.estimate, self.sigma = state["estimate"], state["sigma"]
+        self.estimate, self.x, self.weights = state["estimate"], state["x"], state["weights"]
         if state["ended"]:
             self.ended = (Status(state["ended"][0]), state["ended"][1])
 

@@ -1,9 +1,10 @@
 """Steps of a reconstruction and what comes out of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+import torch
 
 from eitdip.objective import Terms
 
@@ -19,11 +20,19 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step: the terms at the parameters *before* the update, and the seconds that the step took."""
+    """One step: terms and weights *before* the update, and the seconds that the step took.
+
+    Args:
+        iteration: Its number.
+        terms: The objective at those weights.
+        seconds: Of the step.
+        state: The weights, as `Objective.state` gives them: reloaded, they make `terms.estimate`.
+    """
 
     iteration: int
     terms: Terms
     seconds: float = 0.0
+    state: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,23 +40,26 @@ class Result:
     """A finished or interrupted reconstruction.
 
     Args:
-        estimate: Conductivity on the parameterization's grid, (H, W) or (N,), S/m.
-        sigma: Conductivity of the model's unknowns, shape (N,), file order, S/m.
+        estimate: Field on the parameterization's grid; conductivities in S/m.
+        x: The same as the model takes it; for bodies shape (N,), file order.
         status: How it ended.
         reason: The same in words.
         iterations: Steps taken in all, resumed ones included.
-        kept: The iteration whose conductivity this is.
+        kept: The iteration whose estimate this is.
         history: Name to values per step: "loss", "chi2", "held_out", each weighted term, what else was watched,
             and "seconds" since the first step, without what lies between steps.
+        state: Weights of the kept iterate, on the CPU: what `Objective.state` gives, for `load_state_dict` of the
+            parameterization. Of an `Averaged` objective those of the iterate, not of the average.
     """
 
     estimate: np.ndarray
-    sigma: np.ndarray
+    x: np.ndarray
     status: Status
     reason: str
     iterations: int
     kept: int
     history: dict[str, np.ndarray]
+    state: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def chi2(self) -> float:

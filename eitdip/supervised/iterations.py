@@ -5,8 +5,10 @@ from math import log
 import torch
 from torch import nn
 
+from eitdip.classical.counts import em_step, em_weights
 from eitdip.errors import InvalidDataError, OptionError
-from eitdip.imaging import ImagingOperator, cgls
+from eitdip.imaging import ImagingOperator
+from eitdip.operator import cgls
 from eitdip.supervised.unrolled import Unrolled
 
 
@@ -151,22 +153,22 @@ class LearnedEM(Unrolled):
     """x = EM step of x, times exp(network(x, EM step)): images stay positive.
 
     Args:
-        operator: A with entries >= 0, such as `eitdip.imaging.EmissionPET`, whose background is used.
+        operator: A with entries >= 0, such as `eitdip.imaging.EmissionPET`.
         iterations: How many.
         width: Channels of the networks.
         seed: Of their weights.
+        background: Mean counts beside A x, >= 0, broadcastable.
 
     References:
         Mehranian, Reader (2021), IEEE Trans. Radiat. Plasma Med. Sci. 5(1), in the idea.
     """
 
-    def __init__(self, operator: ImagingOperator, iterations: int = 6, width: int = 32, seed: int = 0):
+    def __init__(self, operator: ImagingOperator, iterations: int = 6, width: int = 32, seed: int = 0, background=0.0):
         super().__init__(operator, 2, iterations, width, seed)
-        with torch.no_grad():
-            ones = torch.ones(operator.range.shape, dtype=self.kind, device=operator.device)
-            sensitivity = operator.adjoint(ones)
-        self.register_buffer("seen", (sensitivity > 0).to(sensitivity), persistent=False)
-        self.register_buffer("share", self.seen / torch.where(sensitivity > 0, sensitivity, 1), persistent=False)
+        seen, share = em_weights(operator)
+        background = torch.as_tensor(background, dtype=self.kind, device=operator.device)
+        for name, value in (("seen", seen), ("share", share), ("background", background)):
+            self.register_buffer(name, value, persistent=False)
 
     def first(self, y):
         # No integers asked: these are also perturbed, to see how stable the network is.
@@ -176,9 +178,7 @@ class LearnedEM(Unrolled):
 
     def step(self, k, state, y):
         x = state["x"]
-        mean = self.operator(x) + getattr(self.operator, "background", 0.0)
-        quotient = torch.where(y > 0, y / mean.clamp(min=torch.finfo(mean.dtype).tiny), 0)
-        em = x * self.share * self.operator.adjoint(quotient)
+        em = em_step(self.operator, y, self.background, x, self.share)
         # Over their mean: the factor does not depend on how many counts there are.
         level = em.mean(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(em.dtype).tiny)
         return {"x": em * torch.exp(self.corrections[k](x / level, em / level))}

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from eitdip.data.noise import Noise
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
-from eitdip.imaging import ImagingOperator, random_ellipses
+from eitdip.imaging import ImagingOperator
+from eitdip.phantoms import random_ellipses
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +42,17 @@ class Pairs:
         return len(self.images)
 
 
-def ellipse_pairs(operator: ImagingOperator, count: int, seed: int, most: int = 8) -> Pairs:
+def ellipse_pairs(operator: ImagingOperator, count: int, seed: int, noise: Noise, most: int = 8) -> Pairs:
     """Random ellipses in the square [-1, 1]^2, from 3 up to `most` of them, clipped to values up to 1, and their data.
 
-    The data are of the pixel image, with the noise of the operator.
+    The data are of the pixel image. Ellipses and noise are drawn from streams of their own: the images of a seed are
+    the same with any noise.
 
     Args:
         operator: On images (H, W) with square pixels.
         count: Pairs.
         seed: Of ellipses and noise.
+        noise: Of the data.
         most: Largest number of ellipses in an image, at least 3.
 
     Raises:
@@ -61,7 +65,10 @@ def ellipse_pairs(operator: ImagingOperator, count: int, seed: int, most: int = 
     side = 2 / max(height, width)
     drawn = [random_ellipses(rng, int(rng.integers(3, most + 1))) for _ in range(count)]
     images = np.stack([ellipses.image((height, width), side).clip(0, 1) for ellipses in drawn])
-    images = torch.from_numpy(images.astype(operator.domain.dtype)).to(operator.device)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        return Pairs(images, operator.noise.sample(operator(images), generator))
+    data = noise.sample(operator(images), np.random.default_rng((seed, 1)))
+    return Pairs(
+        *(
+            torch.from_numpy(values.astype(space.dtype)).to(operator.device)
+            for values, space in ((images, operator.domain), (data, operator.range))
+        )
+    )

@@ -16,7 +16,7 @@ signal and not much more than p / n of the energy of the noise; smooth functions
 **Compressed sensing** (A: few normal rows). x_t tends to K A^T M^-1 y, the minimum-norm solution of
 `eitdip.theory.linear_generator`, whose error has a bound for smooth signals: no early stopping is needed.
 
-`TwoLayerGenerator` is `eitdip.parameterization.TwoLayer` for any up-sampling, on vectors.
+The generator is `eitdip.parameterization.draw_two_layer(matrix=U)`, on vectors.
 
 References:
     Heckel, Soltanolkotabi (2020), ICLR (denoising); Heckel, Soltanolkotabi (2020), ICML (compressed sensing).
@@ -29,42 +29,6 @@ import torch
 from torch import nn
 
 from eitdip.errors import OptionError, ShapeError
-
-
-class TwoLayerGenerator(nn.Module):
-    """ReLU(U C) v with v = +-1 / sqrt(width); C is trained.
-
-    The coefficients of the positive and the negative weights start equal, so that the output starts at 0, to rounding,
-    as the theory assumes.
-
-    Args:
-        upsampling: U, shape (n, p).
-        width: Columns of C, an even number.
-        seed: Of C, whose entries are standard normal.
-
-    Raises:
-        ShapeError: If U is no matrix.
-        OptionError: If the width is not even.
-    """
-
-    def __init__(self, upsampling, width: int = 1000, seed: int = 0):
-        super().__init__()
-        rows = torch.as_tensor(upsampling, dtype=torch.float64)
-        if rows.ndim != 2:
-            raise ShapeError(f"upsampling: got shape {tuple(rows.shape)}, expected (n, p)")
-        if width < 2 or width % 2:
-            raise OptionError(f"width of the two-layer generator: got {width}, expected an even number > 0")
-        generator = torch.Generator().manual_seed(seed)
-        half = torch.randn(rows.shape[1], width // 2, generator=generator, dtype=torch.float64)
-        signs = torch.ones(2, width // 2, dtype=torch.float64) * torch.tensor([[1.0], [-1.0]])
-        self.shape = (len(rows),)
-        self.register_buffer("upsampling", rows)
-        self.register_buffer("weights", signs.reshape(-1) / width**0.5)
-        self.coefficients = nn.Parameter(torch.cat([half, half], dim=1))
-
-    def forward(self) -> torch.Tensor:
-        """The signal, shape (n,)."""
-        return torch.relu(self.upsampling @ self.coefficients) @ self.weights
 
 
 def iterates(

@@ -22,6 +22,7 @@ from eitdip.imaging import (
     ConeBeamCT,
     DeepInverse,
     DenseOperator,
+    Diagonal,
     EmissionPET,
     FanCT,
     FieldFreePoint,
@@ -38,7 +39,10 @@ from eitdip.imaging import (
     downsampling,
     inpainting,
 )
-from eitdip.operator import Space
+from eitdip.networks import ConvolutionalDecoder
+from eitdip.objective.jacobian import FieldMap, Fields, data_jacobian, field_jacobian, unknowns_jacobian
+from eitdip.operator import Space, stack
+from eitdip.parameterization import Affine, Bounded, Parameterization, draw_prior
 
 Make = Callable[[str, int], ImagingOperator]
 
@@ -141,8 +145,8 @@ def _cone_ct(dtype: str, _: int) -> ConeBeamCT:
 
 def _pet(dtype: str, seed: int) -> EmissionPET:
     rng = np.random.default_rng(seed)
-    attenuation, efficiency, background = rng.uniform(0.2, 1, (3, 5, 4))
-    return EmissionPET(_sparse(dtype, 0), attenuation, 2 * efficiency, background)
+    attenuation, efficiency = rng.uniform(0.2, 1, (2, 5, 4))
+    return EmissionPET(_sparse(dtype, 0), attenuation, 2 * efficiency)
 
 
 def _line(dtype: str, _: int) -> MagneticParticleImaging:
@@ -152,6 +156,60 @@ def _line(dtype: str, _: int) -> MagneticParticleImaging:
 def _lissajous(dtype: str, _: int) -> MagneticParticleImaging:
     scanner = FieldFreePoint((9e-3, 8e-3), (1.5, 1.0), (4, 5), period=160e-6)
     return MagneticParticleImaging(scanner, Particle(), (5, 6), harmonics=range(1, 16), dtype=dtype)
+
+
+def _tall(dtype: str, seed: int) -> DenseOperator:
+    return DenseOperator(_normal(24, 12, seed=seed, dtype=dtype), Space((3, 4), dtype), Space((4, 6), dtype))
+
+
+def _wide(dtype: str, seed: int) -> DenseOperator:
+    return DenseOperator(_normal(12, 10, seed=seed + 9, dtype=dtype), Space((5, 2), dtype), Space((3, 4), dtype))
+
+
+def _diagonal(dtype: str, seed: int) -> Diagonal:
+    return Diagonal(torch.from_numpy(_normal(3, 4, seed=seed, dtype=dtype)), Space((3, 4), dtype))
+
+
+def _long(dtype: str, seed: int) -> ImagingOperator:
+    """Every kind of composition in one: (s T D + T) W, over its double, over the adjoint of W* T*."""
+    tall, wide = _tall(dtype, seed), _wide(dtype, seed)
+    scalar = 0.5 - 1j if dtype.startswith("complex") else -0.5
+    combined = (scalar * tall @ _diagonal(dtype, seed) - -tall) @ wide
+    return stack(combined, 2 * combined, (wide.H @ tall.H).H)
+
+
+def _compositions(dtypes) -> list[ImagingCase]:
+    scalar = 2.5 - 1.5j if dtypes is complex_ else 2.5
+    return [
+        *dtypes("sum", lambda dtype, seed: _tall(dtype, seed) + _tall(dtype, 7)),
+        *dtypes("difference", lambda dtype, seed: _tall(dtype, seed) - _tall(dtype, 7)),
+        *dtypes("negative", lambda dtype, seed: -_tall(dtype, seed)),
+        *dtypes("multiple", lambda dtype, seed: scalar * _tall(dtype, seed)),
+        *dtypes("product", lambda dtype, seed: _tall(dtype, seed) @ _wide(dtype, seed)),
+        *dtypes("adjoint", lambda dtype, seed: _tall(dtype, seed).H),
+        *dtypes("normal", lambda dtype, seed: _tall(dtype, seed).H @ _tall(dtype, seed)),
+        *dtypes("stack", lambda dtype, seed: stack(_tall(dtype, seed), _tall(dtype, 7))),
+        *dtypes("stack-of-one", lambda dtype, seed: stack(_tall(dtype, seed))),
+        *dtypes("every-composition", _long),
+        *dtypes("Diagonal", _diagonal),
+    ]
+
+
+def _parameterization(seed: int, *, complex: bool = False) -> Parameterization:
+    """A network in single precision, with a drift in double precision where the field is real."""
+    network = ConvolutionalDecoder(channels=2, levels=1, outputs=2 if complex else 1)
+    generator = draw_prior(network, (6, 4), seed)
+    link = Affine(0.5) if complex else Bounded(1.0, 0.2, 6.0)
+    with torch.no_grad():  # its last layer starts at zero
+        network.output.weight += torch.randn(network.output.weight.shape, generator=torch.Generator().manual_seed(seed))
+    return Parameterization(generator, link, fit_drift=not complex, unit=1.0 if complex else None, complex=complex)
+
+
+def _data_jacobian(seed: int) -> ImagingOperator:
+    model = DenseOperator(
+        _normal(9, 24, seed=1, dtype="complex128"), Space((6, 4), "complex128"), Space((9,), "complex128")
+    )
+    return data_jacobian(model, _parameterization(seed, complex=True))
 
 
 CASES: list[ImagingCase] = [
@@ -183,4 +241,15 @@ CASES: list[ImagingCase] = [
     *real("EmissionPET", _pet),
     *real("MagneticParticleImaging", _line),
     *real("MagneticParticleImaging-plane", _lissajous),
+    *_compositions(real),
+    *_compositions(complex_),
+    *real("multiple-complex-data", lambda dtype, seed: (0.3 + 2j) * _dense(dtype, seed)),
+    *real("normal-complex-data", lambda dtype, seed: _dense(dtype, seed).H @ _dense(dtype, seed)),
+    ImagingCase("field-jacobian", lambda _, seed: field_jacobian(_parameterization(seed)), "float64"),
+    ImagingCase(
+        "field-jacobian-complex", lambda _, seed: field_jacobian(_parameterization(seed, complex=True)), "float64"
+    ),
+    ImagingCase("FieldMap", lambda _, __: FieldMap(Fields(_parameterization(0)), None), "float64"),
+    ImagingCase("unknowns-jacobian", lambda _, seed: unknowns_jacobian(_parameterization(seed)), "float64"),
+    ImagingCase("data-jacobian-complex", lambda _, seed: _data_jacobian(seed), "float64"),
 ]

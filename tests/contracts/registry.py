@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from eitdip.fem import (
@@ -20,11 +21,14 @@ from eitdip.fem import (
     trigonometric,
 )
 from eitdip.fem.patterns import adjacent, trigonometric_currents
-from eitdip.imaging import SparseOperator, Transmission
+from eitdip.imaging import DenseOperator, SparseOperator, Transmission
 from eitdip.mesh import Domain
-from eitdip.operator import ForwardModel, LinearOperator, Matrix, Space
-from tests.shapes import ring_disk
-from tests.solids import box, box_with_electrodes
+from eitdip.networks import ConvolutionalDecoder
+from eitdip.objective.jacobian import data_jacobian
+from eitdip.operator import ForwardModel, LinearOperator, Matrix, Space, stack
+from eitdip.parameterization import Exp, Parameterization, draw_prior
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box, box_with_electrodes
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,17 @@ def transmission() -> Transmission:
     return Transmission(projector, np.linspace(500, 1500, 10).reshape(5, 2), np.full((5, 2), 3.0))
 
 
+def transmission_of_tensors() -> ForwardModel:
+    """A model on tensors after an operator on tensors: the attenuation is a product of a matrix and x."""
+    mixing = np.abs(_random(12, 4)) / 8
+    return transmission() @ DenseOperator(mixing, Space((2, 2)), Space((3, 4)))
+
+
+def transmission_of_arrays() -> ForwardModel:
+    mixing = np.abs(_random(12, 4)) / 8
+    return transmission() @ Matrix(mixing, Space((2, 2)), Space((3, 4)))
+
+
 def last_factor_of_voxels() -> ForwardModel:
     model = solid_electrodes(solver="last-factor")
     return model @ pixel_map(model.discretization, (4, 3, 5))
@@ -141,6 +156,7 @@ MODELS = [
     for make in (
         dirichlet_moments, neumann_moments, electrode_differences, electrodes_of_pixels,
         solid_dirichlet, solid_neumann, solid_kohn_vogelius, solid_electrodes, last_factor_of_voxels, transmission,
+        transmission_of_tensors, transmission_of_arrays,
     )
 ] + [
     ModelCase("solid-electrodes-vertices", lambda: solid_electrodes("vertices")),
@@ -172,8 +188,30 @@ def _pixels(degree: int, sigma: str) -> Matrix:
     return pixel_map(Discretization(domain(degree), sigma), (6, 5))
 
 
+def _images(rows: int) -> Matrix:
+    return Matrix(_random(2 * rows, 4), Space((2, 2)), Space((rows, 2)))
+
+
+def _tensors(matrix: np.ndarray) -> DenseOperator:
+    """An operator on tensors of the same spaces as `Matrix(matrix)`."""
+    rows, columns = (Space((size,), matrix.dtype.name) for size in matrix.shape)
+    return DenseOperator(matrix, columns, rows)
+
+
+def _of_weights() -> LinearOperator:
+    """Weights of a network in double precision to voltages: a mixed product of four factors."""
+    model = electrodes(1, "cells")
+    network = ConvolutionalDecoder(channels=2, levels=1)
+    parameterization = Parameterization(
+        draw_prior(network, (6, 4)), Exp(1.0), pixel_map(model.discretization, (6, 4)), fit_drift=True
+    )
+    with torch.no_grad():  # its last layer starts at zero
+        network.output.weight += torch.linspace(-1, 1, 2).reshape(network.output.weight.shape)
+    return data_jacobian(model, parameterization)
+
+
 A, B, C = _random(5, 4), _random(5, 4, seed=9), _random(4, 3, seed=10)
-Z = _complex(5, 4)
+D, Z = _random(3, 5), _complex(5, 4)
 
 OPERATORS = [
     OperatorCase("matrix", lambda: Matrix(A), lambda: A),
@@ -191,6 +229,23 @@ OPERATORS = [
     OperatorCase("adjoint", lambda: Matrix(Z).H, lambda: Z.conj().T),
     OperatorCase("adjoint-of-product", lambda: (Matrix(A) @ Matrix(C)).H, lambda: (A @ C).T),
     OperatorCase("normal", lambda: Matrix(Z).H @ Matrix(Z), lambda: Z.conj().T @ Z),
+    OperatorCase(
+        "stack", lambda: stack(Matrix(A), -Matrix(B), Matrix(_random(2, 4))), lambda: np.vstack([A, -B, _random(2, 4)])
+    ),
+    OperatorCase(
+        "stack-shaped", lambda: stack(_images(3), _images(2)), lambda: np.vstack([_random(6, 4), _random(4, 4)])
+    ),
+    OperatorCase("arrays-of-tensors", lambda: Matrix(D) @ _tensors(A), lambda: D @ A),
+    OperatorCase("tensors-of-arrays", lambda: _tensors(A) @ Matrix(C), lambda: A @ C),
+    OperatorCase(
+        "arrays-of-tensors-complex", lambda: Matrix(Z).H @ ((1 - 2j) * _tensors(Z)), lambda: (1 - 2j) * Z.conj().T @ Z
+    ),
+    OperatorCase("arrays-and-tensors", lambda: Matrix(A) + 2 * _tensors(B), lambda: A + 2 * B),
+    OperatorCase("tensors-and-arrays", lambda: _tensors(A) - Matrix(B), lambda: A - B),
+    OperatorCase("stack-of-tensors-and-arrays", lambda: stack(_tensors(A), Matrix(B)), lambda: np.vstack([A, B])),
+    OperatorCase("stack-of-arrays-and-tensors", lambda: stack(Matrix(A), _tensors(B)), lambda: np.vstack([A, B])),
+    OperatorCase("tensors", lambda: stack(2 * _tensors(A), -_tensors(B)), lambda: np.vstack([2 * A, -B])),
+    OperatorCase("weights-to-voltages", _of_weights),
     OperatorCase("pixels-cells", lambda: _pixels(1, "cells")),
     OperatorCase("pixels-vertices", lambda: _pixels(2, "vertices")),
     OperatorCase("sensitivity-dirichlet", _sensitivity(dirichlet, 1, "cells")),

@@ -1,5 +1,7 @@
 """What every forward model promises."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from eitdip.errors import NotPositiveError, ShapeError
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, NeumannModel, trigonometric
 from eitdip.fem.patterns import adjacent, trigonometric_currents
 from eitdip.verify import adjoint_error, taylor_orders
+from tests.cases.meshes import ring_disk
 from tests.contracts.registry import (
     MODELS,
     ModelCase,
@@ -18,7 +21,6 @@ from tests.contracts.registry import (
     neumann,
     neumann_moments,
 )
-from tests.shapes import ring_disk
 
 every_model = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 every_kind = pytest.mark.parametrize("make", [dirichlet, neumann, electrodes], ids=lambda make: make.__name__)
@@ -84,6 +86,14 @@ def test_a_restored_state_goes_on_with_the_same_bits(case: ModelCase, rng):
         one(factor * x)
     other.restore(one.state())
     np.testing.assert_array_equal(one(1.03 * x), other(1.03 * x))
+
+
+@every_model
+def test_it_says_where_and_how_it_computes(case: ModelCase):
+    model = case.make()
+    assert model.arrays == ("torch" if case.name in ("transmission", "transmission_of_tensors") else "numpy")
+    assert str(model.device) == "cpu" and model.to("cpu") is model
+    assert bool(json.loads(json.dumps(model.solver_report()))) == ("transmission" not in case.name)
 
 
 @every_kind

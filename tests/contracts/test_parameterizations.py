@@ -1,38 +1,57 @@
-"""One list of promises that every generator of `Options.generator` keeps, in two and three dimensions."""
+"""One list of promises that every generator of `eitdip.methods` keeps, in two and three dimensions."""
 
 import io
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
-from eitdip.errors import OptionError
-from eitdip.methods import options_for, prepare, start
-from eitdip.networks import ConvolutionalDecoder, CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
-from eitdip.options import CHOICES
+from eitdip.errors import CheckpointError, OptionError
+from eitdip.methods.build import start
+from eitdip.methods.parameterizations import GENERATORS
+from eitdip.networks import (
+    ConvolutionalDecoder,
+    CoordinateNetwork,
+    Decoder,
+    DeepDecoder,
+    SkipNetwork,
+    UNet,
+    initialize,
+)
+from eitdip.objective import Averaged, Variational
+from eitdip.objective.misfit import LeastSquares
+from eitdip.operator import Matrix, Space
 from eitdip.parameterization import (
     Bounded,
     CoordinateField,
-    DeepImagePrior,
+    Cropped,
     Exp,
     FreeField,
     LevelSets,
     Parameterization,
     Softplus,
-    TwoLayer,
+    draw_prior,
+    draw_two_layer,
+    load_weights,
+    save_weights,
 )
-from eitdip.reconstruction import reconstruct
-from tests.reconstruction.small import SETTINGS, SOLID, cem, cylinder
+from eitdip.reconstruction import Checkpoint, Decision, Step, StoppingRule, reconstruct
+from tests.cases.measurements import fitting, problem
 
 SHAPES = {2: (8, 12), 3: (4, 8, 6)}
 
 
 def prior(kind):
-    return lambda shape, seed: DeepImagePrior(kind(channels=6, levels=1, dimension=len(shape)), shape, seed)
+    return lambda shape, seed: draw_prior(kind(channels=6, levels=1, dimension=len(shape)), shape, seed)
 
 
 def coordinates(kind):
-    return lambda shape, seed: CoordinateField(CoordinateNetwork(kind, 6, 2, dimension=len(shape)), shape, seed)
+    def make(shape, seed):
+        network = CoordinateNetwork(kind, 6, 2, dimension=len(shape))
+        return CoordinateField(initialize(network, torch.Generator().manual_seed(seed)), shape)
+
+    return make
 
 
 CASES = {
@@ -41,7 +60,7 @@ CASES = {
     "convolutional-decoder": prior(ConvolutionalDecoder),
     "skip": prior(SkipNetwork),
     "deep-decoder": prior(DeepDecoder),
-    "two-layer": lambda shape, seed: TwoLayer(shape, 6, 2, seed),
+    "two-layer": lambda shape, seed: draw_two_layer(shape, 6, 2, seed),
     "fourier": coordinates("fourier"),
     "sine": coordinates("sine"),
     "level-set": lambda shape, seed: LevelSets(shape, 2),
@@ -71,7 +90,7 @@ def disturb(module, size: float = 0.3) -> None:
 
 
 def test_every_generator_has_a_case():
-    assert set(CHOICES["generator"]) == set(CASES)
+    assert set(GENERATORS) == set(CASES)
 
 
 @every_dimension
@@ -167,7 +186,7 @@ def test_everything_moves_to_another_device(name, dimension):
 @pytest.mark.parametrize("width", [-2, 0, 1, 7])
 def test_an_odd_width_of_the_two_layer_generator_is_refused(width):
     with pytest.raises(OptionError, match=f"width of the two-layer generator: got {width}, expected an even number"):
-        TwoLayer((8, 8), width)
+        draw_two_layer((8, 8), width)
 
 
 @pytest.mark.parametrize(("pairs", "sharpness"), [(0, 10.0), (1, 0.0), (1, -1.0), (2, np.inf), (2, np.nan)])
@@ -188,15 +207,91 @@ def test_level_sets_are_piecewise_constant_with_sharp_transitions():
         assert (phases[rows : rows + 4, columns:][:, : 3 if columns == 0 else None] == value).all()
 
 
+def noisy(shape, seed):
+    return draw_prior(Decoder(channels=6, levels=1, dimension=len(shape)), shape, seed, input_noise=0.1)
+
+
+def cropped(shape, seed):
+    return Cropped(noisy(shape, seed), tuple(side - 1 for side in shape))
+
+
+MORE = CASES | {"noisy": noisy, "cropped": cropped}
+every_kept = pytest.mark.parametrize("name", MORE)
+
+
+class KeepOne(StoppingRule):
+    """Keeps the third of six iterates."""
+
+    def update(self, step: Step) -> Decision:
+        return Decision(step.iteration == 2, step.iteration == 5)
+
+
+def objective(name: str, dimension: int, seed: int) -> Variational:
+    """The field itself is measured."""
+    generator = MORE[name](SHAPES[dimension], seed)
+    space = Space(generator.shape)
+    model = Matrix(sparse.eye_array(space.size, format="csr"), space, space)
+    parameterization = Parameterization(generator, LINKS["bounded"], fit_drift=True)
+    return Variational(model, parameterization, LeastSquares(weights(space.shape).exp().numpy(), 1.0))
+
+
+def by_adam(parameters):
+    return torch.optim.Adam(parameters, lr=0.02)
+
+
+def by_lbfgs(parameters):
+    return torch.optim.LBFGS(parameters, lr=0.01, max_iter=3, history_size=4)
+
+
+@every_dimension
+@every_kept
+@pytest.mark.parametrize("optimizer", [by_adam, by_lbfgs])
+def test_the_state_of_a_result_makes_its_estimate(name, dimension, optimizer, tmp_path):
+    """Bit by bit, with weights of another seed before, and by way of a checkpoint too."""
+    latest, one = [], objective(name, dimension, 0)
+    result = reconstruct(one, optimizer(one.parameters()), KeepOne(), callbacks=[latest.append])
+    latest[-1].checkpoint().save(tmp_path / "c")
+    other = objective(name, dimension, 1)
+    resumed = reconstruct(other, optimizer(other.parameters()), KeepOne(), resume=Checkpoint.load(tmp_path / "c"))
+    for kept in (result, resumed):
+        assert kept.kept == 2 and all(value.device.type == "cpu" for value in kept.state.values())
+        again = objective(name, dimension, 1).parameterization
+        again.load_state_dict(kept.state)
+        with torch.no_grad():
+            field = again.field()
+            assert np.array_equal(again.to_unknowns(field), kept.x) and np.array_equal(field, kept.estimate)
+    assert not np.array_equal(one.parameterization.field().detach(), result.estimate), "it went on"
+
+
+def test_the_state_of_an_average_is_that_of_the_iterate():
+    plain, averaged = objective("noisy", 2, 0), Averaged(objective("noisy", 2, 0), 0.5)
+    # The average looks at one field when it is made, which takes one draw of the input noise.
+    plain.parameterization.field()
+    results = [reconstruct(each, by_adam(each.parameters()), KeepOne()) for each in (plain, averaged)]
+    assert all(torch.equal(value, results[1].state[name]) for name, value in results[0].state.items())
+    assert not np.array_equal(results[0].estimate, results[1].estimate)
+
+
+@every_dimension
+@every_kept
+def test_weights_go_through_a_file(name, dimension, tmp_path):
+    one, other = (MORE[name](SHAPES[dimension], seed) for seed in (0, 1))
+    disturb(one)
+    save_weights(tmp_path / "w", one)
+    load_weights(tmp_path / "w", other)
+    assert torch.equal(one(), other())
+    with pytest.raises(CheckpointError, match=r"got weights of .*, expected Parameterization with the same layers"):
+        load_weights(tmp_path / "w", Parameterization(other, LINKS["exp"]))
+
+
 @pytest.mark.usefixtures("gmsh")
 @every_dimension
 @every_case
 def test_the_misfit_falls(name, dimension):
-    measurements, size = (cem(), SETTINGS) if dimension == 2 else (cylinder(), SOLID)
-    channels = {} if name == "level-set" else {"channels": 8}
-    size = {key: value for key, value in size.items() if key != "channels"} | channels
-    options = options_for("dip-tv", size | {"generator": name, "steps": 4, "tv": 0.1})
-    run = start(prepare(measurements, options), options, seed=0)
+    body = problem("cem" if dimension == 2 else "cylinder")
+    channels = 1 if name == "level-set" else 8
+    method = fitting("dip-tv", body.unknown.kind, generator=name, channels=channels, steps=4, tv=0.1)
+    run = start(body, method, seed=0)
     result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule)
     assert min(result.history["misfit"][1:]) < result.history["misfit"][0]
-    assert (result.sigma > 0).all()
+    assert (result.x > 0).all()

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from eitdip.data import fips
 from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
+from eitdip.problems.scans import xray_operator
 
 SIZE, RAYS, VIEWS = 4, 5, 3
 
@@ -40,11 +41,13 @@ def test_matrix_and_sinogram_agree_with_matlab(write, rng):
     data = load(write())
     image = rng.standard_normal((SIZE, SIZE))
     expected = (write.fields["A"] @ image.ravel(order="F")).reshape(RAYS, VIEWS, order="F").T
-    operator = data.operator("float64")
+    operator = xray_operator(data, "float64")
     np.testing.assert_allclose(operator(image), expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_array_equal(data.sinogram, write.fields["m"].T)
+    np.testing.assert_array_equal(data.data.values, data.sinogram)
+    assert not data.data.noise.known and data.data.provenance == data.provenance
     assert operator.domain.shape == data.shape == (SIZE, SIZE) and operator.range.shape == (VIEWS, RAYS)
-    assert data.operator().domain.dtype == "float32"
+    assert xray_operator(data).domain.dtype == "float32"
     assert abs(np.vdot(operator(image), data.sinogram) - np.vdot(image, operator.adjoint(data.sinogram))) <= 1e-12
 
 

@@ -11,8 +11,8 @@ from eitdip.data import Measurements, hdf5, load, save
 from eitdip.errors import EitdipError, FileFormatError, InvalidDataError, OptionError, OutputError, ShapeError
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import Ball, Cylinder, Domain, Tank
-from tests.shapes import ring_disk
-from tests.solids import box
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box
 
 ARRAYS = ("sources", "moments", "values", "deviation", "mask", "reference", "contact_impedance", "truth")
 
@@ -285,7 +285,7 @@ def edit(file, action, name, value=None):
         (
             ("set", "data/mask", np.full((6, 6), 2)),
             InvalidDataError,
-            "mask: an entry is neither true nor false",
+            "mask: got other numbers than 0 and 1",
         ),
         (("set", "/@model", "magic"), OptionError, "unknown model: got 'magic', expected one of: electrodes"),
         (("set", "/@model", 3), FileFormatError, "attribute 'model': got .*3.*, expected text"),

@@ -6,8 +6,9 @@ from scipy.io import savemat
 
 from eitdip.data import htc2022
 from eitdip.errors import FileFormatError, InvalidDataError, NotPositiveError, OptionError, ShapeError
-from eitdip.imaging import Ellipses
 from eitdip.metrics import mcc
+from eitdip.phantoms import Ellipses
+from eitdip.problems.scans import disc_operator
 
 PARAMETERS = {
     "distanceSourceOrigin": 410.66,
@@ -41,12 +42,14 @@ def test_what_is_read(write, struct):
     np.testing.assert_array_equal(disc.angles, PARAMETERS["angles"])
     assert (disc.source_origin, disc.source_detector, disc.detector_size) == (410.66, 553.74, 2.0)
     assert disc.pixel_size == 0.148322 and disc.detectors == 56 and len(disc.sha256) == 64
+    np.testing.assert_array_equal(disc.data.values, disc.sinogram)
+    assert not disc.data.noise.known and disc.data.provenance == {"format": "HTC2022", "sha256": disc.sha256}
 
 
 def test_the_operator_has_the_geometry_in_mm(write):
     pytest.importorskip("astra")
     disc = htc2022.load(write(angles=np.arange(0, 362, 2.0))).every(6)
-    operator = disc.operator(128, dtype="float64", kernel="strip")
+    operator = disc_operator(disc, 128, dtype="float64", kernel="strip")
     assert operator.domain.shape == (128, 128) and operator.range.shape == disc.sinogram.shape
     body = Ellipses([[0.04, 30, 25, 2, -3, 0.5]])  # mm and 1/mm
     exact, found = body.integrals(operator.beam, samples=8), operator(body.image((128, 128), 512 * 0.148322 / 128))
@@ -152,6 +155,6 @@ def test_real_discs(real, name):
     assert disc.sinogram.shape == (720, 560)
     few = disc.binned(4).every(8)
     reference = htc2022.load_segmentation(htc2022.reference_path(path)).reshape(128, 4, 128, 4).mean(axis=(1, 3)) > 0.5
-    found = few.operator(128).pinv(few.sinogram) > 0.018  # 1/mm, half of acrylic's
+    found = disc_operator(few, 128).pinv(few.sinogram) > 0.018  # 1/mm, half of acrylic's
     assert mcc(found, reference) >= 0.97
     assert mcc(found[::-1], reference) < 0.9

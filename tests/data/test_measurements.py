@@ -1,5 +1,7 @@
 """The dataclass that every reader returns, and the detection of formats."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from eitdip.data import Measurements, data_root, load, noise_deviation, save
 from eitdip.errors import FileFormatError, InvalidDataError, NotPositiveError, OptionError, ShapeError
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import Ball, Cylinder, Tank
-from tests.solids import box_with_electrodes
+from tests.cases.solids import box_with_electrodes
 
 
 def make(**changes) -> Measurements:
@@ -37,7 +39,19 @@ def one_at(value: float) -> np.ndarray:
 def test_nan_is_allowed_where_nothing_was_measured():
     mask = one_at(0).astype(bool)
     m = make(values=one_at(np.nan), deviation=one_at(np.nan), reference=one_at(np.nan), mask=mask)
-    assert m.count == 11
+    assert m.count == m.data.count == 11
+
+
+def test_what_is_fitted_is_clean_where_nothing_was_measured():
+    """The fields keep what the file says; the data that leave it have no NaN."""
+    mask = one_at(0).astype(bool)
+    m = make(values=one_at(np.nan), deviation=2 * one_at(np.nan), mask=mask, provenance={"by": "me"})
+    assert np.isnan(m.values[2, 1]) and np.isnan(m.deviation[2, 1])
+    np.testing.assert_array_equal(m.data.values, one_at(0))
+    np.testing.assert_array_equal(m.data.deviation, np.where(mask, 2, 1))
+    np.testing.assert_array_equal(m.data.mask, mask)
+    assert m.data.provenance == {"by": "me"} and m.data.noise.known
+    assert replace(m, values=3 * m.values).data.values[0, 0] == 3
 
 
 def test_arrays_are_copies_and_provenance_is_plain():
@@ -72,10 +86,12 @@ def test_arrays_are_copies_and_provenance_is_plain():
         (
             {"deviation": one_at(0)},
             NotPositiveError,
-            "deviation: excitation 2, measurement 1 has 0, expected > 0",
+            "deviation: excitation 2, measurement 1 is 0, expected > 0",
         ),
-        ({"deviation": one_at(np.inf)}, NotPositiveError, "deviation: excitation 2, measurement 1 has inf"),
+        ({"deviation": one_at(np.inf)}, NotPositiveError, "deviation: excitation 2, measurement 1 is inf"),
         ({"mask": np.zeros((3, 4))}, InvalidDataError, "mask: no measurement is left"),
+        ({"mask": np.full((3, 4), 2)}, InvalidDataError, "mask: got other numbers than 0 and 1"),
+        ({"mask": np.ones((4, 3))}, ShapeError, r"mask: got shape \(4, 3\), expected"),
         ({"sources": np.ones(4)}, ShapeError, r"sources: got shape \(4,\), expected two axes"),
         ({"sources": adjacent(5)[:3]}, ShapeError, "moments: got 4 columns, expected 5 as sources"),
         ({"sources": np.eye(3, 4)}, InvalidDataError, "currents: pattern 0 sums to 1, expected 0"),

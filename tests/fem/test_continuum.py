@@ -7,7 +7,7 @@ from eitdip.errors import InvalidDataError, OptionError, ShapeError
 from eitdip.fem import DirichletModel, Discretization, NeumannModel, trigonometric
 from eitdip.mesh import disk
 from eitdip.verify import convergence_order
-from tests.shapes import rectangle, ring_disk
+from tests.cases.meshes import rectangle, ring_disk
 
 CONTRAST, RADIUS, ORDER = 5.0, 0.5, 4
 

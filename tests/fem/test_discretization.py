@@ -10,8 +10,8 @@ from scipy import sparse
 from eitdip.errors import OptionError
 from eitdip.fem import Discretization
 from eitdip.fem.spaces import dolfinx_mesh
-from eitdip.parallel import alone
-from tests.shapes import curved, rectangle, ring_disk
+from eitdip.ranks.collectives import alone
+from tests.cases.meshes import curved, rectangle, ring_disk
 
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")),

@@ -11,7 +11,7 @@ from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, Shape
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.patterns import adjacent, against_one, trigonometric_currents
 from eitdip.verify import convergence_order
-from tests.shapes import bar, curved, rectangle, ring_disk
+from tests.cases.meshes import bar, curved, rectangle, ring_disk
 
 LENGTH, WIDTH = 0.3, 0.05
 

@@ -7,8 +7,8 @@ from eitdip.errors import OptionError, ShapeError
 from eitdip.fem import DirichletModel, Discretization
 from eitdip.fem.harmonics import spherical_harmonics
 from eitdip.mesh import ball, cylinder
-from tests.shapes import ring_disk
-from tests.solids import box
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box
 
 
 def test_the_first_degrees_by_hand():

@@ -6,8 +6,8 @@ import pytest
 from eitdip.errors import InvalidDataError, ShapeError
 from eitdip.fem import DirichletModel, KohnVogelius, NeumannModel, dual_functions, noise_gaps, trigonometric
 from eitdip.verify import taylor_orders
-from tests.shapes import ring_disk
-from tests.solids import box
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box
 
 DOMAINS = {"straight": lambda: ring_disk(6), "curved": lambda: ring_disk(4, degree=2), "solid": lambda: box(3, 3, 2)}
 every_domain = pytest.mark.parametrize("domain", DOMAINS)

@@ -11,8 +11,8 @@ from eitdip.fem.iterative import LastFactor
 from eitdip.fem.linear_solver import SOLVERS, make_solver, recommended
 from eitdip.fem.stiffness import StiffnessSystem
 from eitdip.fem.system_matrix import SystemMatrix
-from eitdip.parallel import Layout, alone
-from tests.shapes import rectangle
+from eitdip.ranks.collectives import Layout, alone
+from tests.cases.meshes import rectangle
 
 SIZE = 12
 EVERY_ROW = np.arange(SIZE)

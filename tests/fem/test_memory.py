@@ -5,8 +5,8 @@ import pytest
 
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.patterns import adjacent
-from eitdip.parallel import alone
-from tests.shapes import ring_disk
+from eitdip.ranks.collectives import alone
+from tests.cases.meshes import ring_disk
 
 
 def resident() -> int:

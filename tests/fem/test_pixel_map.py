@@ -9,8 +9,8 @@ import pytest
 from eitdip.errors import OptionError
 from eitdip.fem import Discretization, matrices, pixel_map
 from eitdip.fem.matrices import pixel_centers
-from tests.shapes import ring_disk
-from tests.solids import box
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box
 
 CENTERED = ring_disk(6, radius=0.2)
 DOMAIN = dataclasses.replace(CENTERED, points=CENTERED.points + np.array([3.0, -2.0]))

@@ -6,9 +6,9 @@ from scipy.sparse.linalg import spsolve
 
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, Discretization, NeumannModel
 from eitdip.fem.patterns import adjacent
-from eitdip.parallel import alone
+from eitdip.ranks.collectives import alone
 from eitdip.verify import adjoint_error, convergence_order, taylor_orders
-from tests.solids import box, box_with_electrodes, column
+from tests.cases.solids import box, box_with_electrodes, column
 
 
 def test_energy_of_a_linear_potential(rng):

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from eitdip.errors import InvalidDataError, MissingPackageError, NotPositiveError, OptionError, ShapeError
-from eitdip.imaging import CT, Ellipses, FanBeam, FanCT, ParallelBeam, ParallelCT, cgls, random_ellipses, shepp_logan
+from eitdip.imaging import CT, FanBeam, FanCT, ParallelBeam, ParallelCT, cgls
 from eitdip.imaging import ct as module
 from eitdip.imaging.beams import view_weights
 from eitdip.imaging.matrix_cache import cache_folder, cached
+from eitdip.phantoms import Ellipses, random_ellipses, shepp_logan
 from eitdip.verify import adjoint_error
 
 pytest.importorskip("astra")

@@ -7,7 +7,7 @@ import pytest
 
 from eitdip.errors import InvalidDataError, ShapeError
 from eitdip.mesh import Domain
-from tests.shapes import bar, curved, rectangle, ring_disk
+from tests.cases.meshes import bar, curved, rectangle, ring_disk
 
 
 @pytest.fixture

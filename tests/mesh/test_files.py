@@ -9,8 +9,8 @@ import pytest
 
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, OutputError
 from eitdip.mesh import read_domain, write_domain
-from tests.shapes import ring_disk
-from tests.solids import box_with_electrodes
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box_with_electrodes
 
 MESHES = Path(__file__).parents[2] / "meshes"
 

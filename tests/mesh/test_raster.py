@@ -3,8 +3,8 @@
 import numpy as np
 
 from eitdip.mesh.raster import cells_at, plane_image
-from tests.shapes import rectangle, ring_disk
-from tests.solids import box
+from tests.cases.meshes import rectangle, ring_disk
+from tests.cases.solids import box
 
 
 def test_random_points_of_every_cell_are_found(rng):

@@ -6,8 +6,8 @@ import numpy as np
 
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, NeumannModel, trigonometric
 from eitdip.fem.patterns import trigonometric_currents
-from tests.shapes import ring_disk
-from tests.solids import box, box_with_electrodes
+from tests.cases.meshes import ring_disk
+from tests.cases.solids import box, box_with_electrodes
 
 
 def _dirichlet(comm, mesh_ranks=1, solver="auto", degree: int = 1, sigma: str = "cells"):

@@ -11,10 +11,10 @@ import signal
 import sys
 from pathlib import Path
 
-from eitdip import output, session
 from eitdip.cli import app
-from eitdip.exits import run
-from eitdip.parallel import world
+from eitdip.cli.exits import run
+from eitdip.ranks.collectives import world
+from eitdip.runs import output, session
 
 SETTINGS = {"h": 0.35, "size": 16, "channels": 4, "steps": 5, "checkpoint_seconds": 0}
 WORDS = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
@@ -69,7 +69,7 @@ def run_all(folder: Path) -> dict[str, list[int]]:
 
 
 def main() -> None:
-    output._write_pictures = lambda *arguments: None  # they take most of the time
+    output.write_pictures = lambda *arguments: None  # they take most of the time
     folder = Path(sys.argv[1])
     if sys.argv[2:] == ["bug"]:
         words = [

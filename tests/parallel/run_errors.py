@@ -9,7 +9,7 @@ import numpy as np
 
 from eitdip.errors import InvalidDataError
 from eitdip.fem import DirichletModel
-from eitdip.parallel import from_root, raise_together, together, world
+from eitdip.ranks.collectives import from_root, raise_together, together, world
 from tests.parallel.cases import MODELS
 
 

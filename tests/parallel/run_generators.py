@@ -11,25 +11,25 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.data import load
-from eitdip.methods import options_for, prepare
-from eitdip.options import CHOICES
-from eitdip.parallel import world
-from eitdip.session import solve
+from eitdip.methods.options import GENERATORS
+from eitdip.problems.bodies import Meshing, prepare
+from eitdip.ranks.collectives import world
+from eitdip.runs.session import solve
 
-SIZES = {"plane": {"h": 0.35, "size": 16}, "solid": {"h": 0.5, "size": 8}}
-NARROW = ("decoder", "unet", "skip", "deep-decoder", "two-layer", "fourier", "sine")
+SIZES = {"plane": (0.35, 16), "solid": (0.5, 8)}  # edges of the mesh over the radius, pixels per side
+NARROW = ("decoder", "unet", "skip", "deep-decoder", "convolutional-decoder", "two-layer", "fourier", "sine")
 
 
 def solve_all(folder: Path, comm) -> dict[str, np.ndarray]:
-    """sigma after a few steps, by body and generator."""
+    """Conductivities after a few steps, by body and generator."""
     found = {}
-    for body, sizes in SIZES.items():
-        measurements, problem = load(folder / f"{body}.h5"), None
-        for name in CHOICES["generator"]:
-            channels = {"channels": 4} if name in NARROW else {}
-            options = options_for("dip-tv", sizes | channels | {"generator": name, "steps": 3, "learning_rate": 0.02})
-            problem = prepare(measurements, options, comm) if problem is None else problem
-            found[f"{body} {name}"] = solve(problem, options, comm=comm, quiet=True).sigma
+    for body, (h, size) in SIZES.items():
+        problem = prepare(load(folder / f"{body}.h5"), Meshing(h=h), comm)
+        for name in GENERATORS:
+            settings = {"generator": name, "steps": 3, "learning_rate": 0.02}
+            settings |= {} if name in ("cells", "vertices") else {"size": size}
+            settings |= {"channels": 4} if name in NARROW else {}
+            found[f"{body} {name}"] = solve(problem, "dip-tv", quiet=True, **settings).x
     return found
 
 

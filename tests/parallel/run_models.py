@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from eitdip.parallel import world
+from eitdip.ranks.collectives import world
 from tests.parallel.cases import MODELS, evaluate, variants
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eitdip import output
 from eitdip.data import save
+from eitdip.runs import output
+from tests.cases.measurements import cem, dtn, same
+from tests.cli.test_cli import launcher
 from tests.conftest import ROOT
 from tests.parallel.run_batches import run_all
-from tests.reconstruction.small import cem, dtn, same
-from tests.test_cli import launcher
 
 pytestmark = pytest.mark.usefixtures("gmsh")
 
@@ -33,7 +33,7 @@ def runs(mpiexec, tmp_path_factory) -> dict[int, Path]:
     save(folder / "c.h5", dataclasses.replace(cem(), values=1.02 * cem().values))
     save(folder / "bad.h5", dataclasses.replace(cem(), deviation=np.full(cem().values.shape, 1e-200)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "_write_pictures", lambda *arguments: None)
+        patch.setattr(output, "write_pictures", lambda *arguments: None)
         assert run_all(folder) == {case: [code] for case, code in CODES.items()}
     for ranks in (2, 3):
         lines = mpiexec(ranks, HERE / "run_batches.py", str(folder)).splitlines()
@@ -60,15 +60,15 @@ def test_the_numbers_do_not_depend_on_the_ranks(place, ranks, runs):
     one, other = summary(runs[1] / place), summary(runs[ranks] / place)
     for name in ("options", "status", "iterations", "kept", "data", "mesh"):
         assert one[name] == other[name]
-    assert other["chi2"] == pytest.approx(one["chi2"], rel=1e-8)
+    assert other["misfit"] == pytest.approx(one["misfit"], rel=1e-8)
 
 
 def test_seeds_differ_and_keep_their_order(runs):
     for folder in runs.values():
         found = arrays(folder / "seeds")
-        each = [found[f"sigma_seed{i}"] for i in range(2)]
+        each = [found[f"x_seed{i}"] for i in range(2)]
         assert not np.allclose(each[0], each[1], rtol=1e-3)
-        assert np.allclose(found["sigma"], np.exp(np.mean(np.log(each), axis=0)), rtol=1e-12)
+        assert np.allclose(found["x"], np.exp(np.mean(np.log(each), axis=0)), rtol=1e-12)
 
 
 def test_ranks_are_divided_by_data_sets_then_by_seeds(runs):
@@ -94,7 +94,7 @@ def test_a_batch_interrupted_on_one_rank_resumes_to_the_same_bits(runs):
     for folder in runs.values():
         for name in ("a", "b", "c"):
             whole, resumed = arrays(folder / "batch" / name), arrays(folder / "half" / name)
-            assert np.array_equal(whole["sigma"], resumed["sigma"])
+            assert np.array_equal(whole["x"], resumed["x"])
             assert len(list((folder / "half" / name / "checkpoint").iterdir())) == 2
 
 

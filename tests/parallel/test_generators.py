@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from eitdip.data import save
-from eitdip.options import CHOICES
-from eitdip.parallel import alone
+from eitdip.methods.options import GENERATORS
+from eitdip.ranks.collectives import alone
+from tests.cases.measurements import cem, cylinder, same
 from tests.parallel.run_generators import SIZES, solve_all
-from tests.reconstruction.small import cem, cylinder, same
 
 HERE = Path(__file__).parent
-GENERATORS = CHOICES["generator"]
 
 
 @pytest.fixture(scope="module")

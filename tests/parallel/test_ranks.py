@@ -6,15 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eitdip.parallel import (
-    alone,
-    cores_per_rank,
-    from_root,
-    gather_columns,
-    raise_together,
-    share_of,
-    together,
-)
+from eitdip.ranks.collectives import alone, from_root, gather_columns, raise_together, share_of, together
+from eitdip.ranks.threads import cores_per_rank
 from tests.parallel.cases import MODELS, evaluate, variants
 
 HERE = Path(__file__).parent

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from eitdip.classical.primal_dual import total_variation
 from eitdip.errors import InvalidDataError, OptionError
-from eitdip.imaging import total_variation
 from eitdip.supervised import LearnedGradient, amplification, worst_case
 from tests.supervised.conftest import disturb
 

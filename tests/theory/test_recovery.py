@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from eitdip.errors import OptionError, ShapeError
-from eitdip.parameterization import TwoLayer
+from eitdip.parameterization import TwoLayer, draw_two_layer
 from eitdip.theory.linear_generator import landweber, minimum_norm
-from eitdip.theory.recovery import TwoLayerGenerator, denoising_bound, iterates, linear_iterates
+from eitdip.theory.recovery import denoising_bound, iterates, linear_iterates
 from eitdip.theory.two_layer import circulant, expected_gram, jacobian, singular_values, triangle, trigonometric
 
 N = 64
@@ -27,40 +27,44 @@ def smooth_signal(rng) -> np.ndarray:
 
 
 def descend(data, step, steps, width=1000, operator=None) -> np.ndarray:
-    generator = TwoLayerGenerator(U, width)
+    generator = draw_two_layer(matrix=U, width=width)
     optimizer = torch.optim.SGD(generator.parameters(), lr=step)
     signals = iterates(generator, torch.from_numpy(data), optimizer, steps, operator)
     return torch.stack(list(signals)).numpy()
 
 
+def columns(generator: TwoLayer) -> np.ndarray:
+    """C, shape (p, width), and v = +-1 / sqrt(width) of its columns."""
+    C = generator.coefficients.detach().flatten(0, 1).T.numpy()
+    return C, np.repeat([1.0, -1.0], C.shape[1] // 2) / C.shape[1] ** 0.5
+
+
 def test_generator_starts_at_zero_and_is_the_formula():
-    generator = TwoLayerGenerator(U[:, :5], width=6, seed=1)
+    generator = draw_two_layer(matrix=U[:, :5], width=6, seed=1)
     assert generator().abs().max() < 1e-14
     with torch.no_grad():
-        generator.coefficients += torch.randn(5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    C, signs = generator.coefficients.detach().numpy(), np.array([1, 1, 1, -1, -1, -1])
-    assert np.allclose(generator().detach().numpy(), np.maximum(U[:, :5] @ C, 0) @ signs / 6**0.5)
-    assert not torch.equal(TwoLayerGenerator(U, 6, seed=0).coefficients, TwoLayerGenerator(U, 6, seed=1).coefficients)
+        generator.coefficients += torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    C, v = columns(generator)
+    assert np.allclose(generator().detach().numpy(), np.maximum(U[:, :5] @ C, 0) @ v)
+    one, other = (draw_two_layer(matrix=U, width=6, seed=seed) for seed in (0, 1))
+    assert not torch.equal(one.coefficients, other.coefficients)
 
 
-def test_generator_is_the_two_layer_parameterization():
+def test_interpolation_is_one_of_the_matrices():
     """On images, with the matrix of the interpolation as U and the same coefficients."""
-    field = TwoLayer((4, 6), width=8, factor=2)
+    field = draw_two_layer((4, 6), width=8, factor=2)
     coarse = torch.eye(6, dtype=torch.float64).reshape(6, 1, 2, 3)
     rows = torch.nn.functional.interpolate(coarse, (4, 6), mode="bilinear", align_corners=False).reshape(6, 24).T
-    generator = TwoLayerGenerator(rows, width=8)
     with torch.no_grad():
-        field.coefficients += torch.randn(8, 1, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[
-            :, 0
-        ].reshape(field.coefficients.shape)
-        generator.coefficients.copy_(field.coefficients.reshape(8, 6).T)
-    assert torch.allclose(generator().reshape(4, 6), field())
+        field.coefficients += torch.randn(2, 4, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = TwoLayer(field.coefficients.detach(), (4, 6), rows)
+    assert field().abs().max() > 0.1 and torch.allclose(generator(), field())
 
 
 def test_first_step_is_that_of_the_jacobian(rng):
     """Taylor: a small step moves the output from 0 by step J J^T y, up to its square."""
-    y, generator = rng.standard_normal(N), TwoLayerGenerator(U, 100)
-    J = jacobian(U, generator.coefficients.detach().numpy(), generator.weights.numpy())
+    y, generator = rng.standard_normal(N), draw_two_layer(matrix=U, width=100)
+    J = jacobian(U, *columns(generator))
     for step in (1e-4, 1e-6):
         before, after = descend(y, step, 1, width=100)
         assert np.abs(before).max() < 1e-13
@@ -132,9 +136,14 @@ def test_compressed_sensing_needs_no_stopping(rng):
 
 def test_bad_input():
     with pytest.raises(OptionError, match="even number"):
-        TwoLayerGenerator(U, 3)
+        draw_two_layer(matrix=U, width=3)
     with pytest.raises(ShapeError, match=r"expected \(n, p\)"):
-        TwoLayerGenerator(KERNEL)
+        draw_two_layer(matrix=KERNEL)
+    drawn = draw_two_layer((8, 8), 4)
+    with pytest.raises(ShapeError, match=r"matrix: got shape \(64, 64\), expected \(64, 4\)"):
+        TwoLayer(drawn.coefficients, (64,), torch.from_numpy(U))
+    with pytest.raises(ShapeError, match=r"coefficients: got shape \(2, 2, 2, 2\), expected .* for \(8,\)"):
+        TwoLayer(drawn.coefficients, (8,))
     with pytest.raises(ShapeError, match=r"data: got shape \(3,\), expected \(64,\)"):
         descend(np.zeros(3), 1.0, 1)
     with pytest.raises(OptionError, match="steps: got -1"):

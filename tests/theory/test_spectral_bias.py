@@ -6,8 +6,7 @@ import torch
 
 from eitdip.errors import OptionError, ShapeError
 from eitdip.networks import ConvolutionalDecoder, Decoder
-from eitdip.parameterization import DeepImagePrior, FreeField
-from eitdip.theory.recovery import TwoLayerGenerator
+from eitdip.parameterization import FreeField, draw_prior, draw_two_layer
 from eitdip.theory.spectral_bias import band_amplitudes, band_masks, half_lives, residual_bands
 from eitdip.theory.two_layer import circulant, gaussian, singular_values
 
@@ -57,7 +56,7 @@ def test_two_layer_generator_as_fast_as_its_singular_values():
     n, kernel = 64, gaussian(64, 1.5)
     sigma = singular_values(kernel)[1::2][:32]  # frequencies 1, 2, ..., 32
     step = 1 / singular_values(kernel).max() ** 2
-    generator = TwoLayerGenerator(circulant(kernel), width=2000)
+    generator = draw_two_layer(matrix=circulant(kernel), width=2000)
     optimizer = torch.optim.SGD(generator.parameters(), lr=step)
     found = half_lives(residual_bands(generator, noise(n), optimizer, 90, band_masks((n,), 32)))
     expected = np.log(0.5) / np.log(1 - step * sigma**2)
@@ -71,7 +70,7 @@ def test_two_layer_generator_as_fast_as_its_singular_values():
 
 def test_without_upsampling_there_is_no_bias():
     n = 64
-    generator = TwoLayerGenerator(np.eye(n), width=2000)
+    generator = draw_two_layer(matrix=np.eye(n), width=2000)
     found = half_lives(
         residual_bands(generator, noise(n), torch.optim.SGD(generator.parameters(), lr=0.1), 40, band_masks((n,), 4))
     )
@@ -85,7 +84,7 @@ def test_without_upsampling_there_is_no_bias():
 )
 def test_decoders_fit_slow_bands_first(make, side):
     target = side * noise(side, side, seed=3)
-    generator = DeepImagePrior(make(), (side, side), seed=1)
+    generator = draw_prior(make(), (side, side), seed=1)
     optimizer = torch.optim.Adam(generator.parameters(), lr=2e-3)
     found = half_lives(residual_bands(generator, target, optimizer, 150, band_masks((side, side), 4)))
     assert np.isfinite(found).all() and (np.diff(found) > 0).all()

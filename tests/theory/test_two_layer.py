@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from eitdip.errors import OptionError, ShapeError
-from eitdip.parameterization import TwoLayer
-from eitdip.theory.recovery import TwoLayerGenerator
+from eitdip.parameterization import draw_two_layer
 from eitdip.theory.two_layer import (
     circulant,
     dual,
@@ -65,11 +64,11 @@ def test_gram_is_that_of_the_jacobian():
     """Without the Jacobian, with it, and by autograd."""
     U, k = circulant(triangle(24, 4)), 10
     coefficients = np.random.default_rng(3).standard_normal((24, k), dtype=np.float32)
-    generator = TwoLayerGenerator(U, width=k)
+    generator = draw_two_layer(matrix=U, width=k)
     C = torch.from_numpy(coefficients).double()
-    exact = autograd_jacobian(generator, C)
-    by_channel = jacobian(U, coefficients, generator.weights.numpy()).reshape(24, k, 24)
-    assert np.allclose(exact.reshape(24, 24, k), by_channel.transpose(0, 2, 1), atol=1e-12)
+    exact = autograd_jacobian(generator, C.T.reshape(2, k // 2, 24))
+    by_channel = jacobian(U, coefficients, np.repeat([1.0, -1.0], k // 2) / k**0.5)
+    assert np.allclose(exact, by_channel, atol=1e-12)
     assert np.allclose(gram(U, k, np.random.default_rng(3)), exact @ exact.T, atol=1e-12)
 
 
@@ -125,7 +124,7 @@ def test_smallest_cosine_is_of_spans():
 def test_it_is_the_two_layer_parameterization():
     """`TwoLayer` has the same Jacobian and the same limit, with the matrix of its interpolation as U."""
     shape, width = (6, 8), 400
-    generator = TwoLayer(shape, width=width, factor=2)
+    generator = draw_two_layer(shape, width=width, factor=2)
     coarse = torch.eye(12, dtype=torch.float64).reshape(12, 1, 3, 4)
     U = torch.nn.functional.interpolate(coarse, shape, mode="bilinear", align_corners=False).reshape(12, 48).T.numpy()
     C = generator.coefficients.detach()
@@ -135,7 +134,8 @@ def test_it_is_the_two_layer_parameterization():
     assert np.allclose(J, jacobian(U, flat, weights), atol=1e-12)
     limit = expected_gram(U)
     wide = J @ J.T
-    narrow = autograd_jacobian(TwoLayer(shape, 20, 2), TwoLayer(shape, 20, 2).coefficients.detach())
+    few = draw_two_layer(shape, 20, 2)
+    narrow = autograd_jacobian(few, few.coefficients.detach())
     distance = np.linalg.norm(wide - limit, 2)
     assert distance < 0.15 * np.linalg.norm(limit, 2)
     assert distance < 0.5 * np.linalg.norm(narrow @ narrow.T - limit, 2)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from eitdip.parallel import world
+from eitdip.session import solve
+from eitdip.simulation import simulate_dirichlet, simulate_electrodes
 
 from eitdip import methods
 from eitdip.data import save
 from eitdip.mesh import Cylinder, Tank
-from eitdip.parallel import world
 from eitdip.phantoms import phantom
-from eitdip.session import solve
-from eitdip.simulation import simulate_dirichlet, simulate_electrodes
 
 out = Path(sys.argv[1])
 tank = simulate_electrodes(phantom("tank"), Tank(0.14, 8, 0.03), h=0.1, background=0.7)
@@ -54,8 +54,9 @@ for name, m in bodies.items():
         found[f"{name}/{method}/misfit"] = s.chi2
         print(name, method, s.sigma.shape, s.chi2)
 # pictures
-from eitdip.imaging import CartesianMRI, EmissionPET, ParallelCT, denoising, inpainting, shepp_logan
 from eitdip.restoration import METHODS, Task, image_options, restore
+
+from eitdip.imaging import CartesianMRI, EmissionPET, ParallelCT, denoising, inpainting, shepp_logan
 
 rng = np.random.default_rng(7)
 side = 24

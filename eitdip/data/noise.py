@@ -1,0 +1,173 @@
+"""What is between the model's prediction and the measured data."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+
+
+class Noise(ABC):
+    """Draws data from their mean, and says how uncertain measured ones are."""
+
+    name: str
+    known: bool  # whether chi^2 / N, or the deviance, should be about 1 at the truth
+
+    @abstractmethod
+    def sample(self, mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Data of this mean, of the same shape."""
+
+    @abstractmethod
+    def deviation(self, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Standard deviation of each entry, shape of the values; if complex, of each of its two parts."""
+
+    @abstractmethod
+    def checked(self, values: np.ndarray, mask: np.ndarray) -> "Noise":
+        """The same noise with its arrays in the shape of these values, harmless where the mask is false."""
+
+    @abstractmethod
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All its numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian(Noise):
+    """Independent errors; of complex data in the real and in the imaginary part.
+
+    Args:
+        sigma: Standard deviation in the unit of the data, > 0: one for all, or one per entry; None if it is unknown.
+
+    Raises:
+        NotPositiveError: If one is not > 0 and finite.
+    """
+
+    sigma: float | np.ndarray | None = None
+    name = "gaussian"
+
+    def __post_init__(self):
+        if self.sigma is None:
+            return
+        sigma = np.array(self.sigma, dtype=float)
+        object.__setattr__(self, "sigma", float(sigma) if sigma.ndim == 0 else sigma)
+        if sigma.ndim == 0 and not 0 < sigma < float("inf"):
+            raise NotPositiveError(f"sigma: got {self.sigma}, expected > 0 and finite, or None if it is unknown")
+
+    @property
+    def known(self) -> bool:
+        """Whether the deviation is."""
+        return self.sigma is not None
+
+    def sample(self, mean, rng):
+        if self.sigma is None:
+            raise OptionError("noise: its deviation is unknown, expected a number to draw from it")
+        mean = np.asarray(mean)
+        error = rng.standard_normal(mean.shape)
+        if np.iscomplexobj(mean):
+            error = error + 1j * rng.standard_normal(mean.shape)
+        return mean + self.sigma * error
+
+    def deviation(self, values, mask):
+        if self.sigma is not None:
+            return np.broadcast_to(self.sigma, values.shape)
+        size = float(np.sqrt(np.mean(np.abs(values[mask]) ** 2)))
+        return np.full(values.shape, 0.05 * size if size > 0 else 1.0)
+
+    def checked(self, values, mask):
+        if not isinstance(self.sigma, np.ndarray):
+            return self
+        if self.sigma.shape != values.shape:
+            raise ShapeError(f"deviation: got shape {self.sigma.shape}, expected that of the data, {values.shape}")
+        bad = mask & ~((self.sigma > 0) & np.isfinite(self.sigma))
+        if bad.any():
+            entry = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise NotPositiveError(f"deviation: entry {entry} is {self.sigma[entry]:g}, expected > 0 and finite")
+        return replace(self, sigma=np.where(mask, self.sigma, 1.0))
+
+    def arrays(self):
+        return () if self.sigma is None else (np.asarray(self.sigma),)
+
+
+@dataclass(frozen=True, eq=False)
+class Poisson(Noise):
+    """Counts of independent events.
+
+    Args:
+        background: Mean counts beside what the model predicts, >= 0: one for all, or one per entry.
+
+    Raises:
+        InvalidDataError: If one is negative or not finite.
+    """
+
+    background: float | np.ndarray = 0.0
+    name = "poisson"
+    known = True
+
+    def __post_init__(self):
+        background = np.array(self.background, dtype=float)
+        if not (np.isfinite(background) & (background >= 0)).all():
+            raise InvalidDataError(f"background: got {background.min():g}, expected mean counts >= 0 and finite")
+        object.__setattr__(self, "background", float(background) if background.ndim == 0 else background)
+
+    def sample(self, mean, rng):
+        mean = np.asarray(mean) + self.background
+        if not (mean >= 0).all():
+            raise InvalidDataError(f"mean of counts: got {mean.min():g}, expected >= 0")
+        return rng.poisson(mean).astype(float)
+
+    def deviation(self, values, mask):
+        return np.sqrt(np.maximum(values, 1))
+
+    def checked(self, values, mask):
+        whole_numbers(values)
+        if not mask.all():
+            raise OptionError("mask: got one for counts, expected none; set `normalization` to 0 there")
+        if np.shape(self.background) not in ((), values.shape):
+            raise ShapeError(f"background: got shape {self.background.shape}, expected that of the data, {values.shape}")
+        return self
+
+    def arrays(self):
+        return (np.asarray(self.background),)
+
+
+def thin(counts: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Split Poisson counts into two data sets that are Poisson and independent of each other.
+
+    Each count goes to the first one with probability `share`: of counts with mean m the parts have the means share * m
+    and (1 - share) * m. What is reconstructed from one is tested on the other.
+
+    Args:
+        counts: Integers >= 0.
+        rng: Decides.
+        share: Between 0 and 1.
+
+    Returns:
+        Two arrays of int64 that sum to the counts.
+
+    Raises:
+        OptionError: If the share is not between 0 and 1.
+        InvalidDataError: If a count is negative or no integer.
+    """
+    if not 0 < share < 1:
+        raise OptionError(f"share: got {share}, expected a number between 0 and 1")
+    counts = whole_numbers(counts)
+    first = rng.binomial(counts, share)
+    return first, counts - first
+
+
+def whole_numbers(counts) -> np.ndarray:
+    """Counts as int64, of the same shape.
+
+    Raises:
+        InvalidDataError: If one is negative, no integer or not finite; the message names the first one.
+    """
+    counts = np.asarray(counts)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts))
+    if wrong.any():
+        entry = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise InvalidDataError(
+            f"counts: entry {entry} is {counts[entry]:g}, expected an integer >= 0; the Poisson likelihood needs the "
+            "counts themselves, before any correction"
+        )
+    return counts.astype(np.int64)

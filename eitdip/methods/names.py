@@ -1,0 +1,31 @@
+"""The named methods: settings that differ from the defaults, the same for tanks and pictures."""
+
+_CELLS = {"generator": "cells"}
+_NEURAL_PDE = {"link": "exp", "steps": 1500, "learning_rate": 0.01}
+
+METHODS = {
+    "dip-tv": {},
+    "dip": {"tv": 0.0, "stop": "held-out"},
+    "unet-tv": {"generator": "unet"},
+    "skip-tv": {"generator": "skip"},
+    "pixels-tv": {"generator": "pixels", "stop": "budget", "steps": 500},
+    "cells-tv": _CELLS,
+    "cells-tikhonov": {**_CELLS, "optimizer": "lbfgs", "tv": 0.0, "tikhonov": 0.1, "steps": 60},
+    "cells-kv": {**_CELLS, "misfit": "kohn-vogelius", "optimizer": "lbfgs", "tv": 40.0, "steps": 60},
+    "gn-tv": {**_CELLS, "optimizer": "gauss-newton", "tv": 2.5, "steps": 20},
+    "gn-tikhonov": {**_CELLS, "optimizer": "gauss-newton", "tv": 0.0, "tikhonov": 30.0, "steps": 15},
+    # Sparsity alone favours single cells, so it comes with a little smoothness.
+    "gn-l1": {**_CELLS, "optimizer": "gauss-newton", "tv": 0.0, "l1": 20.0, "tikhonov": 30.0, "steps": 15},
+    # A step carries the terms before its update, so the second one sees what the first has made.
+    "one-step": {**_CELLS, "optimizer": "linearized", "tv": 0.0, "tikhonov": 30.0, "steps": 2},
+    "tv": {"optimizer": "primal-dual", "steps": 1000},
+    "tikhonov": {"optimizer": "cgls", "tikhonov": 1.0, "steps": 100},
+    "pinv": {"optimizer": "pinv"},
+    "em": {"optimizer": "em", "steps": 50},
+    "pinn": {"objective": "pinn", "tv": 40.0, **_NEURAL_PDE},
+    "bar-sochen": {"objective": "bar-sochen", **_NEURAL_PDE},
+    "deep-galerkin": {"objective": "deep-galerkin", "tv": 40.0, **_NEURAL_PDE},
+    "deep-ritz": {"objective": "deep-ritz", "tv": 40.0, "equation": 5.0, **_NEURAL_PDE},
+    # A counter-example: demos/impedance/why_naive_deep_ritz_fails.py.
+    "deep-ritz-naive": {"objective": "deep-ritz-naive", "tv": 0.0, "equation": 10.0, **_NEURAL_PDE},
+}

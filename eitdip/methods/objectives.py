@@ -1,0 +1,70 @@
+"""From a problem and a method to what is minimized."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from eitdip.cost import Stopwatch
+from eitdip.methods import neural_pde
+from eitdip.methods.options import Method
+from eitdip.methods.parameterizations import LINKS, parameterization
+from eitdip.objective import Averaged, Objective, Sure, Variational
+from eitdip.objective.differences import Values
+from eitdip.objective.misfit import LeastSquares, misfit_of
+from eitdip.objective.penalty import Tikhonov, TotalVariation
+from eitdip.problems.problem import Problem
+
+# Of the twin's perturbation over the noise. Training is chaotic: with less, the difference of the twins says little.
+_PERTURBATION = 0.5
+
+
+def objective(problem: Problem, method: Method, seed: int, device, stopwatch: Stopwatch | None = None) -> Objective:
+    """Fresh weights: nothing is left of what was trained before.
+
+    Args:
+        problem: Model, data, unknown.
+        method: Completed settings that were checked against the problem.
+        seed: Of weights, latent tensor and held-out choice.
+        device: Where networks and penalties run.
+        stopwatch: Counts where the time goes.
+    """
+    if method.objective != "variational":
+        return _collocation(problem, method, seed, stopwatch).to(device)
+    if method.stop == "sure":
+        return _sure(problem, method, seed, stopwatch).to(device)
+    made = _variational(problem, method, seed, stopwatch).to(device)
+    return Averaged(made, method.average).to(device) if method.average else made
+
+
+def _variational(problem: Problem, method: Method, seed: int, stopwatch, shift: np.ndarray | None = None):
+    field, grid = parameterization(problem.unknown, method, seed)
+    penalties = {
+        "tv": (method.tv, TotalVariation(grid.differences)),
+        "l1": (method.l1, TotalVariation(Values(grid.sizes))),
+        "tikhonov": (method.tikhonov, Tikhonov(grid.differences)),
+    }
+    penalties = {name: (weight, penalty) for name, (weight, penalty) in penalties.items() if weight}
+    if method.misfit == "likelihood":
+        data = problem.data if shift is None else replace(problem.data, values=problem.data.values + shift)
+        model, misfit = problem.model, misfit_of(data, method.held_out, seed)
+    else:
+        model, misfit = problem.misfits[method.misfit]()
+    return Variational(model, field, misfit, penalties, stopwatch)
+
+
+def _sure(problem: Problem, method: Method, seed: int, stopwatch) -> Sure:
+    # A stream of its own: data simulated with the same seed must not hold the same noise.
+    drawn = np.random.default_rng((seed, 1)).standard_normal(problem.data.shape)
+    shift = _PERTURBATION * problem.data.deviation * drawn
+    twins = (_variational(problem, method, seed, stopwatch, each) for each in (None, shift))
+    return Sure(*twins, torch.from_numpy(shift))
+
+
+def _collocation(problem: Problem, method: Method, seed: int, stopwatch) -> Objective:
+    """Potentials as networks know no mesh, so the data are fitted as measured, not their difference to the model's."""
+    measured = problem.measurements
+    held = measured.data.held_out(method.held_out, seed) if method.held_out else None
+    misfit = LeastSquares(measured.values, measured.deviation, measured.mask, held)
+    link = LINKS[method.link](problem.unknown, method)
+    return neural_pde.collocation(measured, problem.unknown.domain, link, misfit, method, seed, stopwatch)

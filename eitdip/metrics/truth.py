@@ -1,0 +1,115 @@
+"""How far an estimate is from a known truth: conductivities on the cells of a mesh, and images."""
+
+import numpy as np
+
+from eitdip.metrics.fields import contrast_error, dice, psnr, relative_l2
+
+# The names of errors, and which of two is better.
+BETTER = {"relative L2": min, "contrast error": min, "dice conductive": max, "dice resistive": max, "PSNR": max}
+
+
+class Truth:
+    """The truth image sampled at the cells.
+
+    Args:
+        image: S/m, NaN outside the body: shape (H, W), row 0 at the largest y, or (D, H, W), slice 0 at the
+            smallest z, over the domain's bounding square or box.
+        domain: An `eitdip.mesh.Domain`, plane or solid.
+    """
+
+    def __init__(self, image: np.ndarray, domain):
+        true = sample_image(image, domain)
+        self._inside = np.isfinite(true)
+        self._true, self._sizes = true[self._inside], domain.cell_sizes[self._inside]
+
+    def headline(self, sigma: np.ndarray) -> dict[str, float]:
+        """The error to watch, relative L2, of a conductivity per cell, shape (C,), S/m."""
+        return {"relative L2": relative_l2(sigma[self._inside], self._true, self._sizes)}
+
+    def metrics(self, sigma: np.ndarray) -> dict[str, float | None]:
+        """All errors of a conductivity per cell, shape (C,), S/m.
+
+        An entry is None where it has no meaning: the Dice score of a sign that the truth lacks,
+        contrast error and PSNR of a truth without contrast.
+        """
+        found, true, sizes = sigma[self._inside], self._true, self._sizes
+        flat = np.ptp(true) == 0
+        background = float(np.median(true))  # the truth's own: the fitted one differs, which would count as contrast
+        return _known(
+            {
+                **self.headline(sigma),
+                "contrast error": np.nan if flat else contrast_error(found, true, background, sizes),
+                "dice conductive": dice(found, true, background, 1),
+                "dice resistive": dice(found, true, background, -1),
+                "PSNR": np.nan if flat else psnr(found, true),
+            }
+        )
+
+
+class ImageTruth:
+    """An image to compare others with; of complex ones the magnitudes.
+
+    Args:
+        image: Any shape.
+        low: Least value of images, or None.
+        high: Largest value, or None.
+    """
+
+    def __init__(self, image: np.ndarray, low: float | None = None, high: float | None = None):
+        self._true, self._bounds = np.asarray(image), (low, high)
+
+    def headline(self, image: np.ndarray) -> dict[str, float]:
+        """The error to watch, PSNR in dB, of an image of this shape; NaN of a constant truth without bounds."""
+        true, known = _magnitudes(self._true, image), None not in self._bounds
+        return {"PSNR": quality(image, self._true, *self._bounds) if known or np.ptp(true) else np.nan}
+
+    def metrics(self, image: np.ndarray) -> dict[str, float | None]:
+        """All errors of an image of this shape. An entry is None where it has no meaning or is infinite."""
+        true, found = _magnitudes(self._true, image), _magnitudes(image, image)
+        relative = relative_l2(found, true) if true.any() else np.nan
+        return _known({"relative L2": relative, **self.headline(image)})
+
+
+def quality(image: np.ndarray, truth: np.ndarray, low: float | None = None, high: float | None = None) -> float:
+    """PSNR in dB of an image within its bounds, with their distance, if both are known, as the peak.
+
+    Args:
+        image: Any shape; of a complex one the magnitude counts, without bounds.
+        truth: Same shape.
+        low: Least value, or None.
+        high: Largest value, or None.
+
+    Raises:
+        ShapeError: If shapes differ.
+        InvalidDataError: If the image is not finite, or the truth is constant and no peak is known.
+    """
+    peak = None if None in (low, high) else high - low
+    found = _magnitudes(image, image)
+    if not np.iscomplexobj(image):
+        found = np.clip(found, -np.inf if low is None else low, np.inf if high is None else high)
+    return psnr(found, _magnitudes(truth, image), data_range=peak)
+
+
+def sample_image(image: np.ndarray, domain) -> np.ndarray:
+    """An image over the domain's bounding square or box at the cell centroids, shape (C,).
+
+    Args:
+        image: Shape (H, W), row 0 at the largest y, or (D, H, W), slice 0 at the smallest z.
+        domain: An `eitdip.mesh.Domain`, plane or solid.
+    """
+    widths = np.ptp(domain.points, axis=0)
+    if domain.dimension == 2:
+        widths = np.full(2, widths.max())
+    shares = (domain.centroids - domain.center) / widths + 0.5  # 0 to 1 along x, y, z
+    shares[:, 1] = 1 - shares[:, 1]
+    place = np.clip((shares[:, ::-1] * image.shape).astype(int), 0, np.array(image.shape) - 1)
+    return image[tuple(place.T)]
+
+
+def _magnitudes(values: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Of values that are compared with an image: their magnitudes if it is complex."""
+    return np.abs(values) if np.iscomplexobj(image) else np.asarray(values)
+
+
+def _known(errors: dict[str, float]) -> dict[str, float | None]:
+    return {name: float(value) if np.isfinite(value) else None for name, value in errors.items()}

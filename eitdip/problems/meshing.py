@@ -1,0 +1,21 @@
+"""Settings of how measurements of a body become a problem; without finite elements, so that `--help` can tell them."""
+
+from dataclasses import dataclass
+
+from eitdip.settings import setting
+
+SOLVERS = ("auto", "cholesky", "cholesky-blr", "last-factor", "multigrid")
+
+
+@dataclass(frozen=True)
+class Meshing:
+    """How measurements of a body become a problem."""
+
+    h: float | None = setting(
+        "edge length of the mesh over the radius, where the data bring no mesh", plane=0.052, solid=0.1, above=0
+    )
+    degree: int = setting("of geometry and potentials, 1 or 2; 1 for solids", 1)
+    background: float | None = setting("conductivity of the homogeneous body, S/m; by default fitted to the reference")
+    calibrate: bool = setting("fit current gains and voltage offsets to the reference", True)
+    solver: str = setting("of the linear systems", "auto", choices=SOLVERS)
+    mesh_ranks: int = setting("ranks that share one mesh; 0 chooses", 0, least=0)

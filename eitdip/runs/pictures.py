@@ -1,0 +1,81 @@
+"""Pictures of a solution, by the kind of its unknown."""
+
+from pathlib import Path
+
+import numpy as np
+
+from eitdip import plot
+from eitdip.runs.solution import Solution
+
+
+def write_pictures(out: Path, solution: Solution) -> None:
+    """PNG files of the unknown, the fit and the course of the steps; for bodies also a ParaView file."""
+    _WRITERS[solution.problem.unknown.kind](out, solution)
+    if solution.results:
+        last = solution.results[-1]
+        plot.curves(out / "curves.png", last.history, last.kept)
+
+
+def draw(solution: Solution, ax=None):
+    """Draw the unknown into matplotlib axes, by default new ones; returns the axes."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(5, 4.6)).subplots()
+    unknown = solution.problem.unknown
+    if unknown.kind == "plane":
+        plot.draw_field(ax, unknown.domain, solution.x, background=unknown.start)
+    else:
+        plot.draw_picture(ax, unknown.picture(solution.x), unknown.low, unknown.high)
+    return ax
+
+
+def compare_pictures(path: Path, kind: str, panels: dict[str, np.ndarray], background: float | None) -> None:
+    """Pictures of several solutions of one problem side by side, on one scale.
+
+    Args:
+        path: Where the PNG goes.
+        kind: Of the unknown.
+        panels: Name to picture, as of `Unknown.picture`.
+        background: Of bodies: conductivity in the middle of the colours, S/m.
+    """
+    if kind == "image":
+        plot.pictures(path, panels)
+    else:
+        plot.images(path, panels, background=background)
+
+
+def _plane(out: Path, solution: Solution) -> None:
+    plot.conductivity(out / "conductivity.png", solution.problem.unknown.domain, solution.x, **_look(solution))
+    _body(out, solution)
+
+
+def _solid(out: Path, solution: Solution) -> None:
+    domain, look = solution.problem.unknown.domain, _look(solution)
+    plot.slices(out / "conductivity.png", domain, solution.x, **look)
+    plot.render(out / "render.png", domain, solution.x, **look)
+    _body(out, solution)
+
+
+def _look(solution: Solution) -> dict:
+    return {"truth": solution.problem.truth, "background": solution.problem.unknown.start}
+
+
+def _body(out: Path, solution: Solution) -> None:
+    from eitdip.mesh import write_domain
+
+    problem, data = solution.problem, solution.problem.data
+    write_domain(out / "conductivity.vtu", problem.unknown.domain, {"conductivity": solution.x})
+    plot.data_fit(out / "data_fit.png", data.values, solution.prediction, data.deviation, data.mask)
+
+
+def _image(out: Path, solution: Solution) -> None:
+    problem, unknown = solution.problem, solution.problem.unknown
+    first = np.asarray(problem.model.pinv(problem.data.values))
+    shown = {} if problem.truth is None else {"truth": problem.truth}
+    shown |= {"from the data alone": first, solution.name: solution.x}
+    panels = {name: unknown.picture(image) for name, image in shown.items()}
+    plot.pictures(out / "image.png", panels, unknown.low, unknown.high)
+
+
+_WRITERS = {"plane": _plane, "solid": _solid, "image": _image}

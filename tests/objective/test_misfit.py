@@ -1,0 +1,187 @@
+"""The noise-weighted misfit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from eitdip.data.data import Data
+from eitdip.data.noise import Gaussian, Poisson
+from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+from eitdip.methods.build import start
+from eitdip.objective.misfit import EnergyGaps, LeastSquares, PoissonDeviance, misfit_of
+from eitdip.phantoms import phantom
+from eitdip.problems.bodies import Meshing, prepare
+from eitdip.problems.simulate_bodies import simulate_dirichlet
+from eitdip.reconstruction import reconstruct
+from tests.cases.measurements import dtn, fitting, problem
+
+
+def test_chi2_of_exact_noise_is_one(rng):
+    truth, deviation = rng.standard_normal((80, 50)), rng.uniform(0.01, 1.0, (80, 50))
+    misfit = LeastSquares(truth + deviation * rng.standard_normal(truth.shape), deviation)
+    spread = np.sqrt(2 / truth.size)
+    assert misfit.count == 4000
+    assert abs(float(misfit(torch.tensor(truth))) - 1) < 4 * spread
+    assert float(misfit(torch.tensor(truth + 2 * deviation))) == pytest.approx(5, rel=0.05)
+
+
+def test_by_hand():
+    misfit = LeastSquares([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [0.5, 1.0]])
+    assert float(misfit(torch.tensor([[2.0, 2.0], [2.0, 4.0]]))) == pytest.approx((1 + 0 + 4 + 0) / 4)
+    assert float(misfit(misfit.data)) == 0
+    assert np.isnan(misfit.held_out(misfit.data))
+
+
+def test_a_scalar_deviation_holds_for_all():
+    data = np.arange(6.0).reshape(2, 3)
+    one, many = LeastSquares(data, 0.3), LeastSquares(data, np.full((2, 3), 0.3))
+    prediction = torch.ones(2, 3, dtype=torch.float64)
+    assert float(one(prediction)) == float(many(prediction)) > 0
+
+
+def test_masked_entries_do_not_count():
+    mask = np.array([True, False, True])
+    misfit = LeastSquares([1.0, np.nan, 3.0], [1.0, np.nan, 2.0], mask)
+    prediction = torch.tensor([2.0, 100.0, 5.0], dtype=torch.float64, requires_grad=True)
+    loss = misfit(prediction)
+    loss.backward()
+    assert misfit.count == 2
+    assert loss.item() == pytest.approx((1 + 1) / 2)
+    np.testing.assert_allclose(prediction.grad, [1.0, 0.0, 0.5])
+
+
+def test_held_out_entries_are_watched_but_not_fitted():
+    held = np.array([False, True, False, True])
+    mask = np.array([True, True, True, False])
+    misfit = LeastSquares([1.0, 2.0, 3.0, np.nan], 0.5, mask, held)
+    prediction = torch.tensor([1.0, 4.0, 3.5, 9.0], dtype=torch.float64, requires_grad=True)
+    loss = misfit(prediction)
+    loss.backward()
+    assert (misfit.count, misfit.held_count) == (2, 1)
+    assert loss.item() == pytest.approx((0 + 1) / 2)
+    assert misfit.held_out(prediction) == pytest.approx(16.0)
+    assert prediction.grad[1] == prediction.grad[3] == 0
+
+
+def test_gradient(rng):
+    misfit = LeastSquares(rng.standard_normal((2, 3)), rng.uniform(0.5, 1, (2, 3)), rng.random((2, 3)) < 0.7)
+    prediction = torch.tensor(rng.standard_normal((2, 3)), requires_grad=True)
+    assert torch.autograd.gradcheck(misfit, prediction)
+
+
+def test_the_data_travel_with_the_state(rng):
+    one, other = LeastSquares(rng.standard_normal(5), 0.1), LeastSquares(np.zeros(5), 1.0)
+    other.load_state_dict(one.state_dict())
+    prediction = torch.tensor(rng.standard_normal(5))
+    assert float(other(prediction)) == float(one(prediction))
+    assert not list(one.parameters())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([1.0, np.nan], 1.0), InvalidDataError, r"data: entry \(1,\) is nan, expected a finite number; mask it out"),
+        (([[1.0], [np.inf]], 1.0), InvalidDataError, r"data: entry \(1, 0\) is inf, expected a finite number"),
+        (
+            ([1.0, 2.0], [1.0, 0.0]),
+            NotPositiveError,
+            r"deviation: entry \(1,\) is 0, expected > 0 and finite",
+        ),
+        (([1.0, 2.0], [np.nan, 1.0]), NotPositiveError, r"deviation: entry \(0,\) is nan"),
+        (([1.0, 2.0], -1.0), NotPositiveError, r"sigma: got -1\.0, expected > 0 and finite"),
+        (([1.0, 2.0], [1.0, 1.0, 1.0]), ShapeError, r"deviation: got shape \(3,\), expected .*\(2,\)"),
+        (([[1.0, 2.0]], [1.0, 1.0]), ShapeError, r"deviation: got shape \(2,\), expected .*\(1, 2\)"),
+        (([1.0, 2.0], 1.0, [True]), ShapeError, r"mask: got shape \(1,\)"),
+        (([1.0, 2.0], 1.0, None, [True]), ShapeError, r"held_out: got shape \(1,\)"),
+        (([1.0, 2.0], 1.0, [False, False]), InvalidDataError, "no measurement is left"),
+        (([1.0, 2.0], 1.0, None, [True, True]), InvalidDataError, "no measurement is left to fit"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        LeastSquares(*arguments)
+
+
+class TestEnergyGaps:
+    """The Kohn-Vogelius misfit."""
+
+    def test_is_the_mean_ratio_of_gaps_to_those_of_noise(self):
+        misfit = EnergyGaps([0.5, 2.0])
+        gaps = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)
+        value = misfit(gaps)
+        value.backward()
+        assert value.item() == pytest.approx((2 + 0.5) / 2)
+        np.testing.assert_allclose(gaps.grad, [1.0, 0.25])
+        assert np.isnan(misfit.held_out(gaps)) and misfit.data.shape == (2,)
+
+    @pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+    def test_noise_must_be_positive(self, wrong):
+        with pytest.raises(NotPositiveError, match="expected gaps: got"):
+            EnergyGaps([1.0, wrong])
+
+    @pytest.mark.usefixtures("gmsh")
+    def test_of_measured_moments(self):
+        """It is about 1 at the truth, and leads to a conductivity that explains the data."""
+        objects = phantom("three")
+        measurements = simulate_dirichlet(objects, order=3, moments=10, points=32, noise=0.02, h=0.08)
+        body = prepare(measurements, Meshing(h=0.15))
+        run = start(body, fitting("cells-kv", tv=10.0, link="exp", steps=12, fit_drift=False), seed=0)
+        truth = objects.on_domain(body.unknown.domain, 1.0)
+        misfit, model = run.objective.misfit, run.objective.model
+        assert 0.5 < float(misfit(torch.from_numpy(model(truth)))) < 2
+        sigma = reconstruct(run.objective, run.optimizer, run.stop).x
+        fit, start_value = misfit_of(body.data), body.unknown.start
+        chi2 = [float(fit(torch.from_numpy(body.model(x)))) for x in (np.full_like(sigma, start_value), sigma)]
+        assert chi2[0] > 20 and chi2[1] < 1.5
+        assert np.linalg.norm(sigma - truth) < 0.75 * np.linalg.norm(start_value - truth)
+
+    @pytest.mark.usefixtures("gmsh")
+    def test_data_without_complete_fluxes_are_refused(self):
+        gap = dtn().mask.copy()
+        gap[2, 3] = False
+        holed = dataclasses.replace(dtn(), mask=gap)
+        for body, more in (
+            (problem("cem"), {}),
+            (prepare(holed, Meshing(h=0.25)), {}),
+            (problem("dtn"), {"held_out": 0.1}),
+        ):
+            with pytest.raises(OptionError, match=r"misfit: got 'kohn-vogelius' for .* needs Dirichlet data, complete"):
+                start(body, fitting("cells-kv", **more), seed=0)
+
+
+class TestMisfitOf:
+    """The misfit that fits the noise."""
+
+    def test_gaussian_data_are_whitened_where_they_are_measured(self, rng):
+        values, deviation = rng.standard_normal((6, 5)), rng.uniform(0.5, 1, (6, 5))
+        mask = rng.random((6, 5)) < 0.8
+        values[~mask] = np.nan
+        data = Data(values, Gaussian(deviation), mask, tied=(1,))
+        misfit = misfit_of(data, 0.3, 7)
+        expected = LeastSquares(values, deviation, mask, data.held_out(0.3, 7))
+        assert misfit.state_dict().keys() == expected.state_dict().keys()
+        for name, value in misfit.state_dict().items():
+            assert torch.equal(value, expected.state_dict()[name]), name
+        assert (misfit.count, misfit.held_count) == (expected.count, expected.held_count) and misfit.held_count > 0
+        assert misfit_of(data).held_count == 0 and misfit_of(data).count == mask.sum()
+
+    def test_an_unknown_deviation_is_a_unit(self):
+        misfit = misfit_of(Data(np.array([3.0, -4.0])))
+        np.testing.assert_allclose(misfit.weight, 20 / np.sqrt(12.5))
+
+    def test_counts_are_thinned(self, rng):
+        counts = rng.poisson(5.0, (4, 6))
+        misfit = misfit_of(Data(counts, Poisson(2.0)), 0.3, 7)
+        assert isinstance(misfit, PoissonDeviance) and misfit.share == 0.3
+        held = np.random.default_rng(7).binomial(counts, 0.3)
+        np.testing.assert_array_equal(misfit.held, held)
+        np.testing.assert_array_equal(misfit.data, counts - held)
+        assert (misfit.background == 2).all() and not misfit_of(Data(counts, Poisson())).held.any()
+
+    @pytest.mark.parametrize("data", [Data(np.ones(4), Gaussian(1.0)), Data(np.ones(4), Poisson())])
+    @pytest.mark.parametrize("share", [-0.1, 1.0])
+    def test_senseless_shares_are_refused(self, data, share):
+        with pytest.raises(OptionError, match="expected"):
+            misfit_of(data, share)
