@@ -23,6 +23,7 @@ from eitdip.methods.options import Method, method
 from eitdip.problems.bodies import MARGIN, Meshing, prepare
 from eitdip.ranks.collectives import together, world
 from eitdip.ranks.teams import divided
+from eitdip.ranks.threads import use_threads
 from eitdip.reconstruction import Status
 from eitdip.runs import session
 from eitdip.settings import configured
@@ -141,6 +142,7 @@ def command(input_dir: Path, output_dir: Path, level: int) -> int:
         tanks = [(name, load(path, level=level)) for name, path in _inputs(input_dir)]
         if comm.rank == 0:
             check_folder(output_dir)
+    use_threads()
     with divided(len(tanks), comm) as team:
         failures = team.gather({i: _write(output_dir, *tanks[i], team.comm, comm.rank > 0) for i in team.items})
     for failure in failures.values():

@@ -41,12 +41,10 @@ def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, 
     from eitdip.writing import check_folder
 
     comm = world()
-    common = from_file(config)
-    tables = common.pop("methods", {})
-    chosen = common | chosen_settings(None, pairs, seed=seed, seeds=seeds, seconds=seconds)
+    given = chosen_settings(None, pairs, seed=seed, seeds=seeds, seconds=seconds)
     reading = {"task": task, "reference": reference, "level": level}
     with together(comm):
-        contenders, running = _contenders(data, _names(methods), tables, chosen, reading)
+        contenders, running = _contenders(data, _names(methods), from_file(config), given, reading)
         running = configured(Running(), running)
         if comm.rank == 0:
             check_folder(out)
@@ -58,7 +56,9 @@ def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, 
                 click.echo(f"{entry.name}: interrupted after {entry.steps} steps; go on with --resume")
             return EXIT_INTERRUPTED
         entries.append(entry)
-    problem = contenders[0].source.make(comm)
+    # A method may have failed because there is no problem on its own mesh.
+    finished = [contender.source for contender, entry in zip(contenders, entries, strict=True) if entry.results]
+    problem = (finished or [contenders[0].source])[0].make(comm)
     with together(comm):
         if comm.rank == 0:
             report.write(out, entries, problem, shlex.join(["eitdip", *sys.argv[1:]]))
@@ -83,14 +83,14 @@ def _names(methods: str) -> list[str]:
     return names
 
 
-def _contenders(data, names: list[str], tables: dict, chosen: dict, reading: dict) -> tuple[list, dict]:
+def _contenders(data, names: list[str], common: dict, given: dict, reading: dict) -> tuple[list, dict]:
     """The named methods, then those of the configuration under their own labels; and the settings of running.
 
     Args:
         data: The file.
         names: Methods of the command line.
-        tables: Of the configuration: label to a method and settings of its own.
-        chosen: Settings of all methods.
+        common: The configuration: settings of all methods, and tables of labels with a method and settings of its own.
+        given: Settings of the command line, which win.
         reading: How the file is read.
     """
     from eitdip.methods.options import Method, Running, method
@@ -98,6 +98,7 @@ def _contenders(data, names: list[str], tables: dict, chosen: dict, reading: dic
     from eitdip.runs.compare import Contender, once
     from eitdip.settings import divided
 
+    tables = common.pop("methods", {})
     if not isinstance(tables, dict) or not all(isinstance(own, dict) for own in tables.values()):
         raise OptionError(
             "config: got 'methods' that are no tables, expected [methods.LABEL] with a method and settings"
@@ -105,29 +106,28 @@ def _contenders(data, names: list[str], tables: dict, chosen: dict, reading: dic
     repeated = tables.keys() & set(names)
     if repeated:
         raise OptionError(f"methods: got {', '.join(sorted(repeated))} both by --methods and in the configuration")
-    contenders, sources, of_running = [], {}, {}
-    idle = set(chosen)
+    classes = settings_class(data), Method, Running
+    *_, running = divided(common | given, *classes)
+    contenders, sources, idle = [], {}, set(divided(common | given, *classes)[1])
     for label, own in ({name: {} for name in names} | tables).items():
         if not label or any(sign in label for sign in "/\\") or label.startswith("."):
             raise OptionError(f"label of a method: got {label!r}, expected the name of a folder")
-        for name in own.keys() & {"seed", "seeds", "seconds"}:
+        for name in own.keys() & {"seed", "seeds", *Running.__dataclass_fields__}:
             raise OptionError(f"[methods.{label}]: got {name!r}, which is the same for all; put it above the tables")
-        settings = {name: value for name, value in own.items() if name != "method"}
-        classes = settings_class(data), Method, Running
-        of_data, common, of_running = divided(chosen, *classes)
-        own_data, of_method, own_running = divided(settings, *classes)
-        of_data, of_running = of_data | own_data, of_running | own_running
-        key = repr(sorted(of_data.items()))
-        if key not in sources:  # contenders of the same mesh share it
-            sources[key] = once(read(data, settings=of_data, **reading))
-        name, source = own.get("method", label), sources[key]
+        own = {"method": label} | own
+        name = own.pop("method")
+        of_data, of_method, _ = divided(common | own | given, *classes)
+        mesh = repr(sorted(of_data.items()))
+        if mesh not in sources:  # contenders of the same mesh share it
+            sources[mesh] = once(read(data, settings=of_data, **reading))
         # What is set for all methods goes to those that use it.
-        used = method(name, of_method | {k: v for k, v in common.items() if k in _DECIDING}).used(source.kind)
-        idle &= common.keys() - used
-        of_method = {k: v for k, v in common.items() if k in used} | of_method
-        contenders.append(Contender(label, name, method(name, of_method), source))
+        deciding = {key: value for key, value in of_method.items() if key in _DECIDING}
+        used = method(name, deciding).used(sources[mesh].kind) | own.keys()
+        idle -= used
+        of_method = {key: value for key, value in of_method.items() if key in used}
+        contenders.append(Contender(label, name, method(name, of_method), sources[mesh]))
     if not contenders:
         raise OptionError("methods: got none; name some, such as --methods dip-tv,gn-tv")
     if idle:
         raise OptionError(f"options: got {', '.join(sorted(idle))}, which none of these methods uses; leave them out")
-    return contenders, of_running
+    return contenders, running

@@ -49,8 +49,12 @@ def reconstruct(data, method, out, seed, seeds, seconds, config, pairs, referenc
     jobs, running = [], Running()
     with together(comm):
         named(method)  # its name is checked first, then what concerns the files
-        for file, folder in zip(data, batch.folders(files, out), strict=True):
-            of_data, of_method, of_running = divided(chosen, settings_class(file), Method, Running)
+        readings = [settings_class(file) for file in data]
+        divided(chosen, Method, Running, *readings)  # each setting is one of some file
+        for file, reading, folder in zip(data, readings, batch.folders(files, out), strict=True):
+            classes = reading, Method, Running
+            own = {name for each in classes for name in each.__dataclass_fields__}
+            of_data, of_method, of_running = divided({k: v for k, v in chosen.items() if k in own}, *classes)
             wanted, running = named(method, of_method), configured(Running(), of_running)
             source = read(file, task=task, reference=reference, level=level, settings=of_data)
             jobs.append(batch.Job(source, method, wanted, folder))

@@ -146,7 +146,7 @@ class Method:
         names = always | {"link", "steps", "stop", "held_out"} | _OF_OPTIMIZER[self.optimizer]
         names |= _OF_STOP[self.completed(kind).stop] | ({"low", "high"} if body and self.link == "bounded" else set())
         if self.objective != "variational":
-            return names | _OF_OBJECTIVE[self.objective, self.preset]
+            return names | _OF_OBJECTIVE.get((self.objective, self.preset), _OF_OBJECTIVE[self.objective, "balanced"])
         names |= {"generator", "misfit", "tv", "l1", "tikhonov"} | ({"fit_drift"} if body else set())
         generator = self.completed(kind).generator
         names |= {"size"} if body and generator not in ("cells", "vertices") else set()

@@ -31,7 +31,7 @@ class DeepImagePrior(nn.Module):
     Args:
         network: Module with forward (1, C, h, w) -> (1, H, W), or (1, outputs, H, W); with one more axis for volumes.
         latent: (1, C, h, w).
-        input_noise: Standard deviation of what is added to the latent tensor, anew in each step; against overfitting.
+        input_noise: Standard deviation of what is added to the latent tensor, anew in each training step; against overfitting.
         generator: Draws that noise; its state is part of this module's.
 
     Raises:
@@ -62,7 +62,7 @@ class DeepImagePrior(nn.Module):
     def forward(self) -> torch.Tensor:
         """The raw field, float64, shape (H, W), or (outputs, H, W)."""
         latent = self.latent
-        if self.input_noise:
+        if self.input_noise and self.training:
             step = torch.randn(latent.shape, generator=self._generator).to(latent.device)
             latent = latent + self.input_noise * step
         return self.network(latent)[0].double()

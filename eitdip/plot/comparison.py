@@ -6,6 +6,7 @@ from eitdip.errors import ShapeError
 from eitdip.plot.style import DARK, log_axis, picture
 
 _MARKERS = "os^vDP*X<>h"
+_WORDS = {"relative L2": "relative L2 error", "PSNR": "PSNR (dB)", "chi2": "χ²/N of the method's own data term"}
 
 
 def against_time(path, histories, quantity: str) -> None:
@@ -14,7 +15,7 @@ def against_time(path, histories, quantity: str) -> None:
     Args:
         path: Where the PNG goes.
         histories: Label to a history with "seconds" and the quantity, as in `eitdip.reconstruction.Result`.
-        quantity: "relative L2" or "chi2".
+        quantity: "relative L2", "PSNR" or "chi2".
     """
     for label, history in histories.items():
         shapes = {np.shape(history[name]) for name in ("seconds", quantity)}
@@ -31,8 +32,9 @@ def against_time(path, histories, quantity: str) -> None:
             )  # fmt: skip
         if quantity == "chi2":
             axes.axhline(1, color=DARK, linestyle=(0, (5, 3)), linewidth=1)
-        axes.set(xscale="log", yscale="log", xlabel="seconds of steps")
-        axes.set_ylabel({"relative L2": "relative L2 error", "chi2": "χ²/N of the method's own data term"}[quantity])
-        log_axis(axes.yaxis, *axes.get_ylim())
+        axes.set(xscale="log", xlabel="seconds of steps", ylabel=_WORDS[quantity])
+        if quantity != "PSNR":  # decibels are logarithms already
+            axes.set_yscale("log")
+            log_axis(axes.yaxis, *axes.get_ylim())
         axes.grid(color="#e4e7ea", linewidth=0.7)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

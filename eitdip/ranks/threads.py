@@ -1,12 +1,13 @@
 """How many threads a rank may use."""
 
 import os
+from functools import cache
 
 from eitdip.ranks.collectives import world
 
 
 def use_threads(wanted: int = 1) -> int:
-    """Set the threads of torch and BLAS, unless OMP_NUM_THREADS says otherwise; all ranks must call it.
+    """Set the threads of torch and BLAS, unless OMP_NUM_THREADS says otherwise; all ranks must make the first call.
 
     One is the default: networks and factors of this size gain little from a second thread and lose
     much to it where other work runs (spinning threads; twenty times slower was seen), and one thread
@@ -29,6 +30,7 @@ def use_threads(wanted: int = 1) -> int:
     return torch.get_num_threads()
 
 
+@cache  # so that later calls, in teams that are not in step, do not communicate
 def cores_per_rank() -> int:
     """Cores that this rank may use: its CPU affinity divided by the ranks that share it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

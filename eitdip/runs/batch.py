@@ -10,6 +10,7 @@ from eitdip.problems.load import Source
 from eitdip.ranks.collectives import from_root, together
 from eitdip.ranks.interruption import Interruption
 from eitdip.ranks.teams import divided
+from eitdip.ranks.threads import use_threads
 from eitdip.reconstruction import Status
 from eitdip.runs import output, session
 
@@ -81,6 +82,7 @@ def reconstruct(jobs: list[Job], running: Running, *, comm, resume: bool = False
     Returns:
         An outcome per job, in their order, the same on every rank.
     """
+    use_threads(running.threads)  # here, where all ranks are in step
     with Interruption(comm) as interruption, divided(len(jobs), comm) as team:
         done = {}
         for number in team.items:

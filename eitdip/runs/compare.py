@@ -193,12 +193,10 @@ def _finished(job: batch.Job, contender: Contender, comm) -> batch.Outcome | Non
                     if summary[name] != expected
                 ]
             except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise FileFormatError(
-                    f"{path}: damaged ({error}); remove {job.folder} to run it again"
-                ) from error
+                raise FileFormatError(f"{path}: damaged ({error}); remove {job.folder} to run it again") from error
             if differing:
-                what = {"hash": "data, geometry or truth"}
-                names = ", ".join(what.get(name, name) for name in differing)
+                what = {"method": "method", "options": "settings", "hash": "data or mesh"}
+                names = ", ".join(what[name] for name in differing)
                 raise OptionError(f"{job.folder} holds a run of other {names}; choose another --out, or remove it")
     return batch.Outcome(contender.label, job.folder, from_root(summary, comm))
 

@@ -26,6 +26,6 @@ def check_fingerprint(found: str, expected: str, path) -> None:
     if other:
         parts = sorted({word.partition(":")[0] for word in other})
         raise CheckpointError(
-            f"{path}: belongs to another run: got another {' and another '.join(parts)} (the method includes its settings "
-            "and seed); repeat its command line, or start without --resume"
+            f"{path}: belongs to another run: got another {' and another '.join(parts)} (the method includes its "
+            "settings and seed); repeat its command line, or start without --resume"
         )

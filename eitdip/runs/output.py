@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.runs.pictures import write_pictures
-from eitdip.runs.solution import Solution
 from eitdip.runs.versions import versions
 from eitdip.writing import write_atomically
 
 
-def write(out: Path, solution: Solution) -> dict:
+def write(out: Path, solution) -> dict:
     """Write all results of a session into a folder.
 
     Returns:
@@ -30,7 +29,7 @@ def write(out: Path, solution: Solution) -> dict:
     return summary
 
 
-def summarize(solution: Solution) -> dict:
+def summarize(solution) -> dict:
     """The numbers of a session as plain JSON values."""
     problem, cost, results = solution.problem, solution.cost, solution.results
     return {
@@ -61,7 +60,7 @@ def summarize(solution: Solution) -> dict:
     }
 
 
-def _arrays(solution: Solution) -> bytes:
+def _arrays(solution) -> bytes:
     problem, buffer = solution.problem, io.BytesIO()
     np.savez(
         buffer,
@@ -76,7 +75,7 @@ def _arrays(solution: Solution) -> bytes:
     return buffer.getvalue()
 
 
-def _history(solution: Solution) -> str:
+def _history(solution) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     names = list(solution.results[0].history)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from eitdip import plot
-from eitdip.runs.solution import Solution
+from eitdip.problems.unknown import Unknown
 
 
-def write_pictures(out: Path, solution: Solution) -> None:
+def write_pictures(out: Path, solution) -> None:
     """PNG files of the unknown, the fit and the course of the steps; for bodies also a ParaView file."""
     _WRITERS[solution.problem.unknown.kind](out, solution)
     if solution.results:
@@ -16,52 +16,46 @@ def write_pictures(out: Path, solution: Solution) -> None:
         plot.curves(out / "curves.png", last.history, last.kept)
 
 
-def draw(solution: Solution, ax=None):
+def draw(solution, ax=None):
     """Draw the unknown into matplotlib axes, by default new ones; returns the axes."""
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(5, 4.6)).subplots()
     unknown = solution.problem.unknown
-    if unknown.kind == "plane":
-        plot.draw_field(ax, unknown.domain, solution.x, background=unknown.start)
-    else:
-        plot.draw_picture(ax, unknown.picture(solution.x), unknown.low, unknown.high)
-    return ax
+    if unknown.kind == "image":
+        return plot.draw_picture(ax, unknown.picture(solution.x), unknown.low, unknown.high)
+    return plot.draw_field(ax, unknown.domain, solution.x, background=unknown.start)
 
 
-def compare_pictures(path: Path, kind: str, panels: dict[str, np.ndarray], background: float | None) -> None:
+def compare_pictures(path: Path, unknown: Unknown, panels: dict[str, np.ndarray], background: float | None) -> None:
     """Pictures of several solutions of one problem side by side, on one scale.
 
     Args:
         path: Where the PNG goes.
-        kind: Of the unknown.
+        unknown: The problem's.
         panels: Name to picture, as of `Unknown.picture`.
         background: Of bodies: conductivity in the middle of the colours, S/m.
     """
-    if kind == "image":
-        plot.pictures(path, panels)
+    if unknown.kind == "image":
+        plot.pictures(path, panels, unknown.low, unknown.high)
     else:
         plot.images(path, panels, background=background)
 
 
-def _plane(out: Path, solution: Solution) -> None:
+def _plane(out: Path, solution) -> None:
     plot.conductivity(out / "conductivity.png", solution.problem.unknown.domain, solution.x, **_look(solution))
     _body(out, solution)
 
 
-def _solid(out: Path, solution: Solution) -> None:
+def _solid(out: Path, solution) -> None:
     domain, look = solution.problem.unknown.domain, _look(solution)
     plot.slices(out / "conductivity.png", domain, solution.x, **look)
     plot.render(out / "render.png", domain, solution.x, **look)
     _body(out, solution)
 
 
-def _look(solution: Solution) -> dict:
+def _look(solution) -> dict:
     return {"truth": solution.problem.truth, "background": solution.problem.unknown.start}
 
 
-def _body(out: Path, solution: Solution) -> None:
+def _body(out: Path, solution) -> None:
     from eitdip.mesh import write_domain
 
     problem, data = solution.problem, solution.problem.data
@@ -69,7 +63,7 @@ def _body(out: Path, solution: Solution) -> None:
     plot.data_fit(out / "data_fit.png", data.values, solution.prediction, data.deviation, data.mask)
 
 
-def _image(out: Path, solution: Solution) -> None:
+def _image(out: Path, solution) -> None:
     problem, unknown = solution.problem, solution.problem.unknown
     first = np.asarray(problem.model.pinv(problem.data.values))
     shown = {} if problem.truth is None else {"truth": problem.truth}

@@ -57,7 +57,8 @@ def test_the_parts_of_the_time_add_up(kind):
     cost = solve(kind, steps=4).cost
     assert set(cost.seconds) == {"total", *PARTS}
     assert sum(cost.seconds[part] for part in PARTS) == pytest.approx(cost.seconds["total"], rel=1e-12)
-    assert all(seconds > 0 for seconds in cost.seconds.values())
+    idle = {"data movement"} if kind == "sinogram" else set()  # its model computes on the network's own tensors
+    assert {part for part, seconds in cost.seconds.items() if seconds == 0} == idle
     assert cost.memory == (pytest.approx(peak_memory(), rel=0.5),)
     assert cost.memory_of == "session"
     assert cost.parallel == {"ranks": 1, "teams": 1, "threads per rank": torch.get_num_threads(), "mesh ranks": 1}
