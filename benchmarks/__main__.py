@@ -11,7 +11,6 @@ from benchmarks.speed import against, automatic, derivatives, inside, kernels, l
 from benchmarks.speed.measure import machine
 from benchmarks.speed.problems import QUICK, Settings
 from benchmarks.speed.report import HEAD, Check, write
-from eitdip.ranks.threads import use_threads
 
 # Memory comes first, while the process is small: growth is measured in percent of its size.
 _MODULES = (memory, against, automatic, limit, inside, kernels, solids, derivatives)
@@ -42,7 +41,6 @@ def main(words: list[str] | None = None) -> None:
     if arguments.sizes:
         sizes = tuple(int(size) for size in arguments.sizes.split(","))
         settings = replace(settings, sizes=sizes)
-    use_threads(1)
     checks = measure(arguments.only, settings, arguments.out)
     asked = [check for check in checks if check.met is not None]
     print(f"\n{sum(check.met for check in asked)} of {len(asked)} met")

@@ -18,9 +18,7 @@ def bench(tmp_path_factory):
     from benchmarks.__main__ import main
 
     folder = tmp_path_factory.mktemp("bench")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")  # so that the threads of the other tests stay as they are
-        main(["--quick", "--out", str(folder)])
+    main(["--quick", "--out", str(folder)])
     return folder
 
 
@@ -127,7 +125,7 @@ def test_every_peer_has_a_script_and_its_packages_are_pinned():
 
     pinned = {line.split("==")[0] for line in PINS.read_text().splitlines() if "==" in line}
     for recipe in RECIPES.values():
-        assert Path(ROOT / "benchmarks" / "peers" / f"{recipe.module}.py").is_file()
+        assert Path(ROOT / "benchmarks" / "speed" / "peers" / f"{recipe.module}.py").is_file()
         assert {*recipe.packages, *recipe.alone} <= pinned
 
 
@@ -201,17 +199,15 @@ def test_resident_memory_counts_what_is_kept():
     assert 0.9 * kept.nbytes < resident_bytes() - before < 1.5 * kept.nbytes
 
 
-def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys):
+def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys, monkeypatch):
     from benchmarks.quality import five_phantoms as methods
 
     words = ["--out", str(tmp_path), "--phantoms", "concentric", "--noises", "0.05", "--methods", "one-step"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setattr(methods, "COMMON", methods.COMMON | {"h": 0.3, "degree": 1})
-        methods.main([*words, "--seeds", "2"])
-        results = sorted(tmp_path.rglob("result.json"))
-        before = [path.stat().st_mtime_ns for path in results]
-        methods.main([*words, "--seeds", "2"])
+    monkeypatch.setattr(methods, "MESH", {"h": 0.3})
+    methods.main([*words, "--seeds", "2"])
+    results = sorted(tmp_path.rglob("result.json"))
+    before = [path.stat().st_mtime_ns for path in results]
+    methods.main([*words, "--seeds", "2"])
     assert len(results) == 2 and [path.stat().st_mtime_ns for path in results] == before
     errors = [json.loads(path.read_text())["metrics"]["relative L2"] for path in results]
     assert errors[0] != errors[1]  # another noise

@@ -14,29 +14,34 @@ pytestmark = pytest.mark.usefixtures("gmsh")
 @pytest.mark.parametrize(
     "words",
     [
-        ["check_the_adjoint.py"],
-        pytest.param(["deep_image_prior_disk.py"], marks=pytest.mark.slow),
-        pytest.param(["swap_parameterization.py", "--steps", "150", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["your_own_parameterization.py"], marks=pytest.mark.slow),
-        pytest.param(["reconstruct_tank.py", "--steps", "20", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["resume_and_mpi.py"], marks=pytest.mark.slow),
-        pytest.param(["tank_3d.py", "--h", "0.1", "--steps", "100", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["ensemble_over_ranks.py"], marks=pytest.mark.slow),
-        pytest.param(["gauss_newton_tv.py"], marks=pytest.mark.slow),
-        pytest.param(["bar_sochen.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["pinn_and_deep_ritz_vs_fem.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["why_naive_deep_ritz_fails.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["theory_minimum_norm.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["theory_two_layer_jacobian.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["theory_recovery.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["theory_spectral_bias.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["theory_analytic_prior.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["restore_pictures.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["when_to_stop.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["ct_of_a_disc.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["mri_of_a_brain.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["pet_transmission.py", "--out", "{out}"], marks=pytest.mark.slow),
-        pytest.param(["instability.py", "--out", "{out}"], marks=pytest.mark.slow),
+        ["impedance/check_the_adjoint.py"],
+        pytest.param(["impedance/deep_image_prior_disk.py"], marks=pytest.mark.slow),
+        pytest.param(
+            ["impedance/swap_parameterization.py", "--steps", "150", "--out", "{out}"], marks=pytest.mark.slow
+        ),
+        pytest.param(["impedance/your_own_parameterization.py"], marks=pytest.mark.slow),
+        pytest.param(["impedance/reconstruct_tank.py", "--steps", "20", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["running/three_lines.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["running/resume_and_mpi.py"], marks=pytest.mark.slow),
+        pytest.param(
+            ["impedance/tank_3d.py", "--h", "0.1", "--steps", "100", "--out", "{out}"], marks=pytest.mark.slow
+        ),
+        pytest.param(["running/ensemble_over_ranks.py"], marks=pytest.mark.slow),
+        pytest.param(["impedance/gauss_newton_tv.py"], marks=pytest.mark.slow),
+        pytest.param(["impedance/bar_sochen.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["impedance/pinn_and_deep_ritz_vs_fem.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["impedance/why_naive_deep_ritz_fails.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory/minimum_norm.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory/two_layer_jacobian.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory/recovery.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory/spectral_bias.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["theory/analytic_prior.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["images/restore_pictures.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["images/when_to_stop.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["images/ct_of_a_disc.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["images/mri_of_a_brain.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["images/pet_transmission.py", "--out", "{out}"], marks=pytest.mark.slow),
+        pytest.param(["images/instability.py", "--out", "{out}"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0].removesuffix(".py"),
 )
@@ -50,5 +55,6 @@ def test_demo(words, tmp_path):
 
 def test_every_demo_is_run():
     text = (ROOT / "tests" / "test_demos.py").read_text()
-    for demo in (ROOT / "demos").glob("*.py"):
-        assert f'"{demo.name}"' in text, f"add {demo.name} to the list"
+    for demo in (ROOT / "demos").rglob("*.py"):
+        name = demo.relative_to(ROOT / "demos").as_posix()
+        assert f'"{name}"' in text, f"add {name} to the list"

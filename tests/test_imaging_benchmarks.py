@@ -7,28 +7,27 @@ import pytest
 
 pytest.importorskip("astra")
 
-from benchmarks.quality import dip_against_tv, early_stopping
-from benchmarks.quality import unseen_measurements as unseen_data
-from benchmarks.quality import worst_perturbation as instability
+import eitdip
+from benchmarks.quality import dip_against_tv, early_stopping, unseen_measurements, worst_perturbation
 from eitdip.data import pet
 from eitdip.imaging import CartesianMRI
+from eitdip.problems.scans import pet_projector
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def test_early_stopping_keeps_rows_and_hides_the_noise_level(tmp_path, monkeypatch, capsys):
     shown = []
-    whole = early_stopping.restore
+    whole = eitdip.solve
 
-    def watched(task, options, **words):
-        shown.append(task.sigma)
-        return whole(task, options, **words)
+    def watched(problem, method, **words):
+        shown.append(problem.data.noise.sigma)
+        return whole(problem, method, **words)
 
-    monkeypatch.setattr(early_stopping, "restore", watched)
+    monkeypatch.setattr(eitdip, "solve", watched, raising=False)
     words = ["--out", str(tmp_path), "--operators", "denoise", "--pictures", "moon", "--seeds", "1", "--patience", "3"]
     early_stopping.main(words)
     first = (tmp_path / "table.md").read_text()
@@ -56,14 +55,14 @@ def test_total_variation_gets_its_best_weight(tmp_path, monkeypatch, capsys):
 
 def test_the_instability_experiment(tmp_path, capsys):
     words = ["--out", str(tmp_path), "--images", "1", "--pairs", "8", "--epochs", "1", "--steps", "2"]
-    instability.main(words)
+    worst_perturbation.main(words)
     table = (tmp_path / "table.md").read_text()
     lines = table.splitlines()
-    assert len(lines) == 2 + len(instability.METHODS)
-    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in instability.METHODS]
+    assert len(lines) == 2 + len(worst_perturbation.METHODS)
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in worst_perturbation.METHODS]
     kept = json.loads((tmp_path / "FBP.json").read_text())
     assert kept["amplification"] > 1 and np.isfinite(kept["worst case"])
-    instability.main(words)
+    worst_perturbation.main(words)
     assert (tmp_path / "table.md").read_text() == table
 
 
@@ -77,21 +76,22 @@ def scans(tmp_path, rng, monkeypatch):
     image[8:30, 10:32] = 1 + 0.5j
     kspace = CartesianMRI(np.ones((40, 40), bool))(image)
     np.save(folder / "mri_brain_8ch" / "cartesian_ksp.npy", np.concatenate([kspace, 1j * kspace]))
-    mu = pet.ParallelGeometry().projector()(np.pad(np.full((64, 64), 0.05, np.float32), 32))
+    mu = pet_projector(pet.ParallelGeometry())(np.pad(np.full((64, 64), 0.05, np.float32), 32))
     blank = np.full((pet.BINS, pet.ANGLES), 20.0)
     np.savez(
         folder / "pet_transmission" / "pet_transmission_halfA.npz",
         trans=rng.poisson(20 * np.exp(-mu)).T, blank=blank,
     )  # fmt: skip
     monkeypatch.setenv("EITDIP_DATA", str(folder))
-    monkeypatch.setattr(unseen_data, "EM_STEPS", 4)
-    monkeypatch.setattr(unseen_data, "PIXEL_STEPS", 4)
-    monkeypatch.setattr(unseen_data, "TV_WEIGHTS", (2.0, 5.0))
+    monkeypatch.setattr(unseen_measurements, "EM_STEPS", 4)
+    monkeypatch.setattr(unseen_measurements, "PIXEL_STEPS", 4)
+    monkeypatch.setattr(unseen_measurements, "MRI_WEIGHTS", (2.0, 5.0))
+    monkeypatch.setattr(unseen_measurements, "PET_WEIGHTS", (0.2, 0.5))
 
 
 def test_scans_are_judged_by_what_no_method_saw(scans, tmp_path, capsys):
-    small = ["--set", "steps=4", "--set", "channels=4", "--set", "levels=2"]
-    unseen_data.main(["--out", str(tmp_path / "out"), *small])
+    small = ["--set", "steps=4", "--set", "channels=4", "--set", "levels=2", "--tv", "5"]
+    unseen_measurements.main(["--out", str(tmp_path / "out"), *small])
     rows = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
     mri, pet = ("pinv", "cgls", "tv", "dip", "dip-tv-5"), ("em", "pixels-tv", "dip", "dip-tv-5")
     assert set(rows) == {f"mri-{name}-0" for name in mri} | {f"pet-{name}-0" for name in pet}
@@ -103,5 +103,5 @@ def test_scans_are_judged_by_what_no_method_saw(scans, tmp_path, capsys):
 def test_without_data_sets_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("EITDIP_DATA", str(tmp_path / "none"))
     with pytest.raises(SystemExit):
-        unseen_data.main(["--out", str(tmp_path)])
+        unseen_measurements.main(["--out", str(tmp_path)])
     assert "set EITDIP_DATA" in capsys.readouterr().err

@@ -1,8 +1,10 @@
-"""Deep image prior with total variation against total variation alone. python -m benchmarks.quality.dip_against_tv
+"""Deep image prior with total variation against total variation alone.
 
 64 x 64 pictures of scikit-image, CT with 30 views and 5 % noise, and inpainting of 50 % with noise 0.05; three seeds.
 Total variation gets the best weight of a grid by the truth. The deep image prior chooses its weight and when to stop by
 measurements that are held out, without truth and noise level; the images of three networks are averaged.
+
+    python -m benchmarks.quality.dip_against_tv
 """
 
 import argparse
@@ -11,13 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+import eitdip
 from benchmarks.quality.early_stopping import OPERATORS, SIZE
-from benchmarks.quality.kept import kept, show
+from benchmarks.quality.kept import finished, kept, show
 from eitdip.data.pictures import gray, read_picture, square
-from eitdip.methods.image_options import image_options
-from eitdip.ranks.threads import use_threads
-from eitdip.reconstruction import Status
-from eitdip.runs.image_session import quality, restore
 from eitdip.writing import make_folder
 
 PICTURES = ("astronaut", "camera", "coins", "shepp_logan_phantom")
@@ -29,25 +28,23 @@ NETWORKS = 3
 
 def run(operator: str, picture: str, seed: int) -> dict:
     """PSNR of both on the same data."""
-    task = OPERATORS[operator](square(gray(read_picture(f"skimage:{picture}")), SIZE), seed)
-    classical = {weight: restore(task, image_options("tv", {"tv": weight}), quiet=True).psnr for weight in WEIGHTS}
+    problem = OPERATORS[operator](square(gray(read_picture(f"skimage:{picture}")), SIZE), seed)
+    classical = {weight: eitdip.solve(problem, "tv", tv=weight).errors["PSNR"] for weight in WEIGHTS}
     best = max(classical, key=classical.get)
-    # The same held-out measurements and first weights for all candidates; other tasks have other networks.
-    first = {weight: _network(task, weight, 100 * seed) for weight in PRIOR_WEIGHTS}
+    # The same held-out measurements and first weights for all candidates; other problems have other networks.
+    first = {weight: _network(problem, weight, 100 * seed) for weight in PRIOR_WEIGHTS}
     chosen = min(first, key=lambda weight: first[weight].results[0].history["held_out"].min())
-    networks = [first[chosen], *(_network(task, chosen, 100 * seed + k) for k in range(1, NETWORKS))]
+    networks = [first[chosen], *(_network(problem, chosen, 100 * seed + k) for k in range(1, NETWORKS))]
+    mean = problem.unknown.mean([network.x for network in networks])
     return {
         "operator": operator, "picture": picture, "seed": seed,
-        "dip-tv": quality(task, np.mean([network.image for network in networks], axis=0)), "dip-tv weight": chosen,
-        "one network": [network.psnr for network in networks], "tv": classical[best], "tv weight": best,
+        "dip-tv": problem.unknown.judge(problem.truth).metrics(mean)["PSNR"], "dip-tv weight": chosen,
+        "one network": [network.errors["PSNR"] for network in networks], "tv": classical[best], "tv weight": best,
     }  # fmt: skip
 
 
-def _network(task, weight: float, seed: int):
-    found = restore(task, image_options("dip-tv", PRIOR | {"tv": weight, "seed": seed}), quiet=True)
-    if found.status == Status.INTERRUPTED:
-        raise SystemExit("interrupted; the same command goes on")
-    return found
+def _network(problem, weight: float, seed: int):
+    return finished(eitdip.solve(problem, "dip-tv", tv=weight, seed=seed, quiet=True, **PRIOR))
 
 
 def table(rows: list[dict]) -> str:
@@ -71,12 +68,11 @@ def table(rows: list[dict]) -> str:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.dip_against_tv", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/dip_against_tv"))
     parser.add_argument("--pictures", nargs="+", default=list(PICTURES))
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args(words)
-    use_threads(1)
     make_folder(arguments.out)
     rows = []
     for seed in range(arguments.seeds):

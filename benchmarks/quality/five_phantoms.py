@@ -1,7 +1,9 @@
-"""Who wins where: methods on five phantoms, three noise levels and several seeds. python -m benchmarks.quality.five_phantoms
+"""Who wins where: methods on five phantoms, three noise levels and several seeds.
 
 Each seed is another draw of the noise and of all weights. One setting of a method serves all phantoms and noise levels.
 Finished runs are kept in --out, so an interrupted protocol goes on, and several processes can share it (--phantoms).
+
+    python -m benchmarks.quality.five_phantoms
 """
 
 import argparse
@@ -12,30 +14,31 @@ from pathlib import Path
 import numpy as np
 
 from eitdip import plot
-from eitdip.data import Measurements, load, save
-from eitdip.methods.options import options_for
+from eitdip.data import load, save
+from eitdip.methods.options import Running, method
 from eitdip.phantoms import phantom
+from eitdip.problems.load import Source, read
 from eitdip.problems.simulate_bodies import simulate_dirichlet
 from eitdip.ranks.collectives import world
-from eitdip.ranks.threads import use_threads
-from eitdip.runs.compare import Contender, Entry, compare
+from eitdip.runs.compare import Contender, Entry, compare, once
 from eitdip.writing import write_atomically
 
 PHANTOMS = ("three", "heart-lungs", "concentric", "touching", "smooth")
 NOISES = (0.001, 0.01, 0.05)
 # Curved elements of second order: with straight ones the mesh errs more than the smallest noise.
-COMMON = {"link": "exp", "h": 0.08, "degree": 2, "fit_drift": False}
-TV = {"tv": 40.0}
+MESH = {"h": 0.08, "degree": 2}
+FIXED = {"fit_drift": False}  # the background is that of the reference
+TV = FIXED | {"tv": 40.0}
 CONTENDERS = {
-    "one-step": ("one-step", {}),
-    "gn-tikhonov": ("gn-tikhonov", {"steps": 10}),
-    "gn-l1": ("gn-l1", {"steps": 10}),
+    "one-step": ("one-step", FIXED),
+    "gn-tikhonov": ("gn-tikhonov", FIXED | {"steps": 10}),
+    "gn-l1": ("gn-l1", FIXED | {"steps": 10}),
     "gn-tv": ("gn-tv", TV | {"steps": 12}),
     "cells-kv": ("cells-kv", TV | {"steps": 30}),
     "pixels-tv": ("pixels-tv", TV | {"steps": 300}),
     "decoder-tv": ("dip-tv", TV | {"steps": 300, "learning_rate": 0.005}),
     "skip-tv": ("dip-tv", TV | {"generator": "skip", "steps": 300, "learning_rate": 0.003}),
-    "decoder": ("dip", {"steps": 300, "learning_rate": 0.005}),
+    "decoder": ("dip", FIXED | {"steps": 300, "learning_rate": 0.005}),
     "pinn": ("pinn", {"steps": 300}),
     "bar-sochen": ("bar-sochen", {"steps": 300}),
     "deep-galerkin": ("deep-galerkin", {"steps": 200}),
@@ -43,22 +46,22 @@ CONTENDERS = {
 }
 
 
-def contenders(labels: Iterable[str], seed: int) -> list[Contender]:
+def contenders(labels: Iterable[str], source: Source, seed: int) -> list[Contender]:
     """Those of `CONTENDERS`, with a seed."""
     made = []
     for label in labels:
-        method, changes = CONTENDERS[label]
-        made.append(Contender(label, method, options_for(method, COMMON | changes | {"seed": seed})))
+        name, changes = CONTENDERS[label]
+        made.append(Contender(label, name, method(name, {"link": "exp", "seed": seed} | changes), source))
     return made
 
 
-def measurements(name: str, noise: float, seed: int, folder: Path) -> Measurements:
-    """Simulated data, kept in a file."""
+def data_file(name: str, noise: float, seed: int, folder: Path) -> Path:
+    """Simulated measurements."""
     path = folder / f"{name}-{noise:g}-{seed}.h5"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         save(path, simulate_dirichlet(phantom(name), noise=noise, seed=seed))
-    return load(path)
+    return path
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -66,11 +69,9 @@ def run(arguments: argparse.Namespace) -> None:
     for seed in range(arguments.seeds):
         for name in arguments.phantoms:
             for noise in arguments.noises:
-                data = measurements(name, noise, seed, arguments.out / "data")
-                chosen = contenders(arguments.methods, seed)
-                for entry in compare(
-                    data, chosen, folder(arguments.out, name, noise), seeds=1, comm=world(), resume=True
-                ):
+                source = once(read(data_file(name, noise, seed, arguments.out / "data"), settings=MESH))
+                chosen, out = contenders(arguments.methods, source, seed), folder(arguments.out, name, noise)
+                for entry in compare(chosen, out, seeds=1, running=Running(), comm=world(), resume=True):
                     if not isinstance(entry, Entry):
                         raise SystemExit("interrupted; the same command goes on")
                     found = entry.error or f"relative L2 {entry.values('relative L2')[0]:.4f}"
@@ -109,7 +110,7 @@ def report(found: dict[tuple[str, str, float], list[dict]]) -> str:
         ("contrast error", lambda r: r["metrics"]["contrast error"], "{:.3f}"),
         ("Dice +", lambda r: r["metrics"]["dice conductive"], "{:.2f}"),
         ("Dice -", lambda r: r["metrics"]["dice resistive"], "{:.2f}"),
-        ("FEM chi^2/N", lambda r: r["chi2"], "{:.2f}"),
+        ("FEM chi^2/N", lambda r: r["misfit"], "{:.2f}"),
         ("seconds", lambda r: r["seconds"]["total"], "{:.0f}"),
         ("runs", None, ""),
     ]
@@ -134,7 +135,7 @@ def pictures(out: Path, noise: float = 0.01, seed: int = 0) -> None:
         runs = {label: where for label, where in runs.items() if (where / "result.json").exists()}
         if runs:
             panels = {"truth": load(path).truth}
-            panels |= {label: Entry(label, label, (), (where,)).image() for label, where in runs.items()}
+            panels |= {label: Entry(label, label, (), (where,)).picture() for label, where in runs.items()}
             plot.images(out / f"{name}.png", panels, background=1.0)
 
 
@@ -151,7 +152,7 @@ def _cell(errors: list[float], least: float | None) -> str:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.five_phantoms", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/methods"))
     parser.add_argument("--phantoms", nargs="+", choices=PHANTOMS, default=list(PHANTOMS))
     parser.add_argument("--noises", nargs="+", type=float, choices=NOISES, default=list(NOISES))
@@ -159,7 +160,6 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--table", action="store_true", help="only make table and pictures of what is there")
     arguments = parser.parse_args(words)
-    use_threads(1)
     if not arguments.table:
         run(arguments)
     text = report(collect(arguments.out))

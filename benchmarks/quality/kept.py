@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from eitdip.reconstruction import Status
 from eitdip.writing import write_atomically
 
 
@@ -15,6 +16,13 @@ def kept(path: Path, compute: Callable[[], dict]) -> dict:
     if not path.exists():
         write_atomically(path, json.dumps(compute()).encode())
     return json.loads(path.read_text())
+
+
+def finished(solution):
+    """The same solution, unless the user has interrupted it: then the program ends, and nothing is kept."""
+    if solution.status == Status.INTERRUPTED:
+        raise SystemExit("interrupted; the same command goes on")
+    return solution
 
 
 def show(folder: Path, table: str) -> None:

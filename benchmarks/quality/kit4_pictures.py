@@ -1,8 +1,10 @@
-"""Pictures of three KIT4 tanks beside their photos: python -m benchmarks.quality.kit4_pictures [--out FILE.png].
+"""Pictures of three KIT4 tanks beside their photos.
 
 Columns: 2_3 (two conductive rings), 4_1 (a plastic triangle and a conductive ring), 3_2 (three plastic objects; there
 is no photo of it). Rows: photo, deep image prior and Gauss-Newton, both with total variation. One setting for all
 tanks and, but for what belongs to the optimizer, for both methods. Needs EITDIP_DATA with kit4/.
+
+    python -m benchmarks.quality.kit4_pictures [--out FILE.png]
 """
 
 import argparse
@@ -13,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
-from eitdip.data import data_root, load
-from eitdip.fem.matrices import MARGIN
-from eitdip.methods.build import options_for, prepare
+import eitdip
+from eitdip.data import data_root
+from eitdip.methods.options import Method
 from eitdip.plot.style import colour_scale, map_axes, picture
-from eitdip.ranks.collectives import alone
-from eitdip.ranks.threads import use_threads
-from eitdip.runs import session
+from eitdip.problems.bodies import MARGIN, Meshing
+from eitdip.settings import divided
 from eitdip.writing import write_atomically
 
 CASES = {"2_3": "two conductive rings", "4_1": "plastic triangle, ring", "3_2": "three plastic objects"}
@@ -30,15 +31,15 @@ ROWS = {"dip-tv": {}, "gn-tv": {"generator": "pixels", "steps": 15}}
 def solve(path: Path, method: str, changes: dict) -> tuple[np.ndarray, dict]:
     """Conductivity over the background, (H, W) with NaN outside the tank, and numbers."""
     began = time.perf_counter()
-    options = options_for(method, SETTINGS | ROWS[method] | changes)
-    problem = prepare(load(path), options, alone())
-    solution = session.solve(problem, options, comm=alone(), quiet=True)
-    image = solution.estimate / problem.background
+    of_mesh, of_method = divided(SETTINGS | ROWS[method] | changes, Meshing, Method)
+    problem = eitdip.load(path, **of_mesh)
+    solution = eitdip.solve(problem, method, quiet=True, **of_method)
+    image = solution.field / problem.unknown.start
     center = [MARGIN * ((np.arange(count) + 0.5) * 2 / count - 1) for count in image.shape]
     image[np.square(center[0])[:, None] + np.square(center[1]) > 1] = np.nan
     contrast = [float(np.nanmin(image)), float(np.nanmax(image))]
-    seconds = time.perf_counter() - began
-    return image, {"method": method, "case": path.stem, "chi2": solution.chi2, "range": contrast, "seconds": seconds}
+    numbers = {"misfit": solution.misfit, "range": contrast, "seconds": time.perf_counter() - began}
+    return image, {"method": method, "case": path.stem} | numbers
 
 
 def draw(path: Path, images: dict[tuple[str, str], np.ndarray], photos: dict[str, Path]) -> None:
@@ -72,14 +73,13 @@ def main() -> None:
     if not files or not all(path.is_file() for path in files.values()):
         print("skipped: no KIT4 data here; set EITDIP_DATA to a folder with kit4/datamat_{1_0,2_3,4_1,3_2}.mat")
         return
-    use_threads()
     changes = {key: json.loads(value) for key, _, value in (pair.partition("=") for pair in arguments.pairs)}
     images, numbers = {}, []
     for method in ROWS:
         for case, path in files.items():
             images[method, case], row = solve(path, method, changes)
             numbers.append(row)
-            print(f"{method} {case}: chi^2/N {row['chi2']:.2f}, {row['seconds']:.0f} s", flush=True)
+            print(f"{method} {case}: chi^2/N {row['misfit']:.2f}, {row['seconds']:.0f} s", flush=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     draw(arguments.out, images, {case: folder / f"photo_{case}.jpg" for case in CASES})
     write_atomically(arguments.out.with_suffix(".json"), json.dumps(numbers, indent=2).encode())

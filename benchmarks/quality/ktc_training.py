@@ -1,7 +1,9 @@
-"""Official scores on the KTC2023 training tanks: python -m benchmarks.quality.ktc_training [--method gn-tv] [--levels 1 4 7].
+"""Official scores on the KTC2023 training tanks.
 
 Levels above 1 are made from the complete data by dropping electrodes. One setting and one pair of
 thresholds for each method serves all tanks and levels; they were chosen on these tanks. Needs EITDIP_DATA.
+
+    python -m benchmarks.quality.ktc_training [--method gn-tv] [--levels 1 4 7]
 """
 
 import argparse
@@ -17,9 +19,8 @@ from eitdip import plot
 from eitdip.challenges.ktc2023 import SETTINGS, classify, segment
 from eitdip.data import data_root, load
 from eitdip.data.ktc2023 import truth
-from eitdip.methods.options import METHODS
+from eitdip.methods.names import METHODS
 from eitdip.metrics import ktc_score, label_image
-from eitdip.ranks.threads import use_threads
 from eitdip.writing import write_atomically
 
 
@@ -61,7 +62,6 @@ def main() -> None:
     root = data_root()
     if root is None:
         parser.error("no measured data: set EITDIP_DATA to a folder with ktc2023/")
-    use_threads()
     out = arguments.out or Path("results/ktc_training") / arguments.method
     out.mkdir(parents=True, exist_ok=True)
     entry = ENTRIES[arguments.method]

@@ -1,8 +1,10 @@
-"""The reference disk: deep image prior, Gauss-Newton or another method. python -m benchmarks.quality.reference_disk [--method gn-tv]
+"""The reference disk: deep image prior, Gauss-Newton or another method.
 
 Unit disk with three inclusions, 16 Dirichlet patterns, 32 flux moments each, 1 % noise at 128
 boundary points; data from a curved second-order mesh (h = 0.02), inversion on a coarser one.
 A prototype of Gauss-Newton with total variation reached a relative L2 error of 0.170 on this problem.
+
+    python -m benchmarks.quality.reference_disk [--method gn-tv]
 """
 
 import argparse
@@ -11,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eitdip.methods.build import options_for, prepare, start
+import eitdip
+from eitdip.methods.options import Method
 from eitdip.metrics import relative_l2
 from eitdip.phantoms import phantom
+from eitdip.problems.bodies import Meshing, prepare
 from eitdip.problems.simulate_bodies import simulate_dirichlet
-from eitdip.ranks.collectives import alone
-from eitdip.ranks.threads import use_threads
-from eitdip.reconstruction import reconstruct
+from eitdip.settings import divided
 from eitdip.writing import write_atomically
 
 _CELLS = {"link": "exp", "h": 0.052, "fit_drift": False}
@@ -41,21 +43,19 @@ _METHOD = {"gn-tv-discrepancy": "gn-tv", "cells-lbfgs": "cells-tikhonov"}
 def run(name: str = "dip-tv", seeds: int = 1, noise_seed: int = 0, noise: float = 0.01, changes: dict | None = None):
     """One row of numbers per network seed: error, chi^2/N of the FEM, steps, and chi^2/N or the like in each step."""
     objects = phantom("three")
-    measurements = simulate_dirichlet(objects, noise=noise, seed=noise_seed, comm=alone())
-    options = options_for(_METHOD.get(name, name), SETTINGS[name] | (changes or {}))
-    problem = prepare(measurements, options, alone())
-    truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.cell_sizes
-    rows = []
+    measurements = simulate_dirichlet(objects, noise=noise, seed=noise_seed)
+    of_mesh, of_method = divided(SETTINGS[name] | (changes or {}), Meshing, Method)
+    problem = prepare(measurements, Meshing(**of_mesh))
+    domain, rows = problem.unknown.domain, []
+    truth = objects.on_domain(domain, 1.0)
     for seed in range(seeds):
-        parts = start(problem, options, seed)
-        result = reconstruct(parts.objective, parts.optimizer, parts.stop, schedule=parts.schedule)
-        error = relative_l2(result.sigma, truth, areas)
-        chi2 = float(np.square((problem.model(result.sigma) - problem.data) / measurements.deviation).mean())
-        history = result.history["chi2"].tolist()
-        row = {"method": name, "noise": noise, "seed": seed, "relative L2": float(error), "chi2": chi2}
-        rows.append(row | {"steps": result.iterations, "misfit": history})
+        solution = eitdip.solve(problem, _METHOD.get(name, name), seed=seed, quiet=True, **of_method)
+        (result,) = solution.results
+        error, history = relative_l2(solution.x, truth, domain.cell_sizes), result.history["chi2"].tolist()
+        row = {"method": name, "noise": noise, "seed": seed, "relative L2": error, "misfit": solution.misfit}
+        rows.append(row | {"steps": result.iterations, "misfits": history})
         print(
-            f"{name}, noise {noise:.1%}, seed {seed}: relative L2 {error:.4f}, chi^2/N {chi2:.3f}, "
+            f"{name}, noise {noise:.1%}, seed {seed}: relative L2 {error:.4f}, chi^2/N {solution.misfit:.3f}, "
             f"{result.iterations} steps, chi^2/N <= 1.1 from step {_first(history)}",
             flush=True,
         )
@@ -75,7 +75,6 @@ def main() -> None:
     parser.add_argument("--noise-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="default: results/disk_METHOD.json")
     arguments = parser.parse_args()
-    use_threads()
     seeds = 1 if arguments.method.startswith(("gn", "cells", "one")) else arguments.seeds
     rows = [row for noise in arguments.noise for row in run(arguments.method, seeds, arguments.noise_seed, noise)]
     if seeds > 1:

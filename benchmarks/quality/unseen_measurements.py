@@ -1,41 +1,45 @@
-"""Real scans, judged by measurements that no method saw. python -m benchmarks.quality.unseen_measurements
+"""Real scans, judged by measurements that no method saw.
 
 MRI: a tenth of the sampled k-space points outside the fully sampled block is hidden; the relative error of what an
 image predicts there. PET: half of the counts (a random thinning, so independent); the Poisson log-likelihood of the
 other half. Each classical method gets its best setting by the hidden data, a favour that the deep image prior is not
 given: it holds out a part of its own data and stops by that.
+
+    python -m benchmarks.quality.unseen_measurements
 """
 
 import argparse
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from eitdip.classical.counts import poisson_log_likelihood, transmission_iterates
 
-from benchmarks.quality.kept import kept, show
+import eitdip
+from benchmarks.quality.kept import finished, kept, show
+from eitdip.classical.counts import poisson_log_likelihood, transmission_iterates
 from eitdip.cli.settings import from_words
 from eitdip.data import data_root, mri, pet
-from eitdip.imaging import CartesianMRI, Transmission, cgls, coil_maps
-from eitdip.methods.image_options import image_options
-from eitdip.problems.images import Task
-from eitdip.ranks.threads import use_threads
-from eitdip.reconstruction import Status
-from eitdip.runs.image_session import restore
+from eitdip.imaging import CartesianMRI, Transmission, coil_maps
+from eitdip.problems.images import image_problem
+from eitdip.problems.scans import pet_projector
 from eitdip.writing import make_folder
 
-CGLS_STEPS, EM_STEPS, PIXEL_STEPS, TV_WEIGHTS = 20, 150, 800, (2.0, 5.0, 10.0, 20.0)
+CGLS_STEPS, EM_STEPS, PIXEL_STEPS = 20, 150, 800
+MRI_WEIGHTS, PET_WEIGHTS = (0.56, 1.4, 2.8, 5.6), (0.2, 0.5, 1.0, 2.0)  # of total variation
 _BLOCK = 12  # half of the fully sampled middle of k-space, from which the coil maps come
 
 
 class HiddenPoints:
-    """MRI: the task without a tenth of its points, and the error there."""
+    """MRI: the problem without a tenth of its points, and the error there."""
 
-    unit = "relative error"
+    unit, weight = "relative error", 1.4
 
     def __init__(self, folder: Path, seed: int):
-        kspace, mask = mri.load_kspace(folder / "mri_brain_8ch" / "cartesian_ksp.npy")
+        data, mask = mri.load_kspace(folder / "mri_brain_8ch" / "cartesian_ksp.npy")
+        kspace = data.values
         rng = np.random.default_rng(seed)
         outside = mask.copy()
         middle = tuple(slice(side // 2 - _BLOCK, side // 2 + _BLOCK) for side in mask.shape)
@@ -46,10 +50,8 @@ class HiddenPoints:
         known = mask & ~self.hidden
         maps = coil_maps(kspace * known)
         self.kspace, self.whole = kspace, CartesianMRI(mask, maps)
-        self.task = Task(
-            "mri", CartesianMRI(known, maps), torch.from_numpy(kspace * known),
-            mask=np.broadcast_to(known, kspace.shape), tied=(0,),
-        )  # fmt: skip
+        data = replace(data, mask=np.broadcast_to(known, kspace.shape))
+        self.problem = image_problem("mri", CartesianMRI(known, maps), data)
 
     def score(self, image: np.ndarray) -> float:
         """Relative error on the hidden points."""
@@ -58,31 +60,28 @@ class HiddenPoints:
 
     def classical(self, name: str) -> dict:
         """The best score of a method's settings."""
-        task, scores = self.task, {}
         if name == "pinv":
-            scores["zero-filled"] = self.score(task.operator.pinv(task.data).numpy())
+            scores = {"zero-filled": self.score(eitdip.solve(self.problem, "pinv").x)}
         elif name == "cgls":
-            for steps in range(1, CGLS_STEPS + 1):
-                scores[f"{steps} steps"] = self.score(cgls(task.operator, task.data, steps).numpy())
+            runs = {k: eitdip.solve(self.problem, "tikhonov", tikhonov=0.0, steps=k) for k in range(1, CGLS_STEPS + 1)}
+            scores = {f"{steps} steps": self.score(found.x) for steps, found in runs.items()}
         else:
-            for weight in TV_WEIGHTS:
-                options = image_options("tv", {"tv": weight, "steps": 300})
-                scores[f"weight {weight:g}"] = self.score(restore(task, options, quiet=True).image)
+            runs = {weight: eitdip.solve(self.problem, "tv", tv=weight, steps=300) for weight in MRI_WEIGHTS}
+            scores = {f"weight {weight:g}": self.score(found.x) for weight, found in runs.items()}
         return {"setting": min(scores, key=scores.get), "score": min(scores.values())}
 
 
 class OtherHalf:
     """PET: one half of the counts, and the log-likelihood of the other."""
 
-    unit = "log-likelihood"
+    unit, weight = "log-likelihood", 1.0
 
     def __init__(self, folder: Path, seed: int, side: int = 64):
         scan = pet.load(folder / "pet_transmission" / "pet_transmission_halfA.npz")
         fitted, other = scan.thin(np.random.default_rng(seed))
-        projector = scan.geometry.projector((side, side))
+        projector = pet_projector(scan.geometry, (side, side))
         self.model, self.counts = Transmission(projector, other.blank), torch.from_numpy(other.counts)
-        operator = Transmission(projector, fitted.blank)
-        self.task = Task("pet", operator, torch.from_numpy(fitted.counts), low=0.0)
+        self.problem = image_problem("pet", Transmission(projector, fitted.blank), fitted.data, low=0.0)
 
     def score(self, image: np.ndarray) -> float:
         """Log-likelihood of the other half, nats."""
@@ -91,16 +90,13 @@ class OtherHalf:
 
     def classical(self, name: str) -> dict:
         """The best score of a method's settings."""
-        task, scores = self.task, {}
         if name == "em":
-            for step, image in zip(
-                range(1, EM_STEPS + 1), transmission_iterates(task.operator, task.data), strict=False
-            ):
-                scores[f"{step} steps"] = self.score(image.numpy())
+            iterates = islice(transmission_iterates(self.problem.model, self.problem.data.values), EM_STEPS)
+            scores = {f"{step} steps": self.score(image.numpy()) for step, image in enumerate(iterates, 1)}
         else:
-            for weight in TV_WEIGHTS:
-                found = restore(task, image_options("pixels-tv", {"tv": weight / 10, "steps": PIXEL_STEPS}), quiet=True)
-                scores[f"weight {weight / 10:g}"] = self.score(found.image)
+            chosen = {"steps": PIXEL_STEPS, "quiet": True}
+            runs = {weight: eitdip.solve(self.problem, "pixels-tv", tv=weight, **chosen) for weight in PET_WEIGHTS}
+            scores = {f"weight {weight:g}": self.score(finished(found).x) for weight, found in runs.items()}
         return {"setting": max(scores, key=scores.get), "score": max(scores.values())}
 
 
@@ -114,10 +110,8 @@ def run(scan, method: str, seed: int, settings: dict) -> dict:
     """Score of one method, as a row of the table."""
     if method not in ("dip", "dip-tv"):
         return scan.classical(method)
-    found = restore(scan.task, image_options(method, {"seed": seed} | settings), quiet=True)
-    if found.status == Status.INTERRUPTED:
-        raise SystemExit("interrupted; the same command goes on")
-    return {"setting": f"kept {found.results[0].kept}", "score": scan.score(found.image)}
+    found = finished(eitdip.solve(scan.problem, method, seed=seed, quiet=True, **settings))
+    return {"setting": f"kept {found.results[0].kept}", "score": scan.score(found.x)}
 
 
 def table(rows: list[dict]) -> str:
@@ -128,25 +122,24 @@ def table(rows: list[dict]) -> str:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.unseen_measurements", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results/unseen_data"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("results/unseen_measurements"))
     parser.add_argument("--scans", nargs="+", choices=SCANS, default=list(SCANS))
     parser.add_argument("--methods", nargs="+", help="default: all")
     parser.add_argument("--seed", type=int, default=0, help="of hidden data and networks")
-    parser.add_argument("--tv", type=float, nargs="+", default=[5.0], help="weights for dip-tv")
+    parser.add_argument("--tv", type=float, nargs="+", help="weights for dip-tv; default: 1.4 for mri, 1 for pet")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args(words)
     root = data_root()
     if root is None:
         parser.error("needs the public data sets: set EITDIP_DATA to their folder")
-    use_threads(1)
     make_folder(arguments.out)
     rows = []
     for name in arguments.scans:
         make, classical = SCANS[name]
         scan = make(root, arguments.seed)
         for method in arguments.methods or (*classical, "dip", "dip-tv"):
-            for weight in arguments.tv if method == "dip-tv" else (None,):
+            for weight in (arguments.tv or [scan.weight]) if method == "dip-tv" else (None,):
                 settings = from_words(arguments.settings) | ({} if weight is None else {"tv": weight})
                 label = method if weight is None else f"{method} {weight:g}"
                 path = arguments.out / f"{name}-{label.replace(' ', '-')}-{arguments.seed}.json"

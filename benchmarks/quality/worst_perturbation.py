@@ -1,4 +1,4 @@
-"""Learned reconstructions against a deep image prior: how good, and how stable. python -m benchmarks.quality.worst_perturbation
+"""Learned reconstructions against a deep image prior: how good, and how stable.
 
 CT of 48 x 48 pixels, 24 views, 2 % noise. The networks are trained on random ellipses. Then, on other images:
 clean, PSNR on new ellipses; worst case, PSNR after the largest found perturbation of 2 % of the data; amplification,
@@ -6,6 +6,8 @@ relative change of the image over that of the data; shifted, PSNR on rectangles 
 ellipses; noisier, PSNR on ellipses with three times the noise. Perturbations are found by gradient ascent for methods
 that can be differentiated. A deep image prior is trained anew for each; it gets all perturbations that were found
 against the others, and its worst is reported.
+
+    python -m benchmarks.quality.worst_perturbation
 """
 
 import argparse
@@ -15,16 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.quality.kept import kept, show
+import eitdip
+from benchmarks.quality.kept import finished, kept, show
 from eitdip.classical.primal_dual import total_variation
+from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian
 from eitdip.imaging import ParallelCT
-from eitdip.methods.image_options import image_options
 from eitdip.metrics import psnr
-from eitdip.problems.images import Task
-from eitdip.ranks.threads import use_threads
-from eitdip.reconstruction import Status
-from eitdip.runs.image_session import restore
+from eitdip.problems.images import image_problem
 from eitdip.supervised import (
     LearnedADMM,
     LearnedGradient,
@@ -49,20 +49,19 @@ LEARNED = {
     "learned primal-dual": LearnedPrimalDual,
 }
 METHODS = ("FBP", *LEARNED, "TV", "DIP", "DIP + TV")
-PRIORS = {"DIP": ("dip", {}), "DIP + TV": ("dip-tv", {"tv": 20.0, "held_out": 0.1})}
+PRIORS = {"DIP": ("dip", {}), "DIP + TV": ("dip-tv", {"tv": 26.7, "held_out": 0.1})}
 
 
-def scanner(noise: float = NOISE) -> ParallelCT:
-    """The operator, with noise of this share of the data's root mean square."""
+def scanner() -> tuple[ParallelCT, Gaussian]:
+    """The operator, and noise of `NOISE` of the data's root mean square."""
     angles = np.linspace(0, np.pi, VIEWS, endpoint=False)
     pixel = 2 / SIDE
-    operator = ParallelCT((SIDE, SIDE), angles, 70, pixel_size=pixel, detector_size=pixel, noise=Gaussian(1.0))
-    clean = operator(ellipse_pairs(operator, 20, 99).images)
-    operator.noise = Gaussian(noise * float(clean.square().mean().sqrt()))
-    return operator
+    operator = ParallelCT((SIDE, SIDE), angles, 70, pixel_size=pixel, detector_size=pixel)
+    clean = operator(ellipse_pairs(operator, 20, 99, Gaussian(1.0)).images)
+    return operator, Gaussian(NOISE * float(clean.square().mean().sqrt()))
 
 
-def rectangles(operator: ParallelCT, count: int, seed: int) -> Pairs:
+def rectangles(operator: ParallelCT, count: int, seed: int, noise: Gaussian) -> Pairs:
     """Rectangles and stripes one pixel wide: edges and details that ellipses do not have."""
     rng, images = np.random.default_rng(seed), np.zeros((count, SIDE, SIDE))
     for image in images:
@@ -71,8 +70,9 @@ def rectangles(operator: ParallelCT, count: int, seed: int) -> Pairs:
             image[top : top + height, left : left + width] += rng.uniform(0.2, 0.6)
         top, left = rng.integers(10, 26, 2)
         image[top : top + 10, left : left + 10 : 2] += 0.4
-    images = torch.from_numpy(images.clip(0, 1)).to(torch.float32)
-    return Pairs(images, operator.noise.sample(operator(images), torch.Generator().manual_seed(seed)))
+    images = images.clip(0, 1)
+    data = noise.sample(operator(images), np.random.default_rng((seed, 1)))
+    return Pairs(torch.from_numpy(images).float(), torch.from_numpy(data).float())
 
 
 class Experiment:
@@ -89,12 +89,12 @@ class Experiment:
     def __init__(self, folder: Path | None, images: int, pairs: int, epochs: int, steps: int, quiet: bool = True):
         self.folder, self.steps, self.quiet = folder, steps, quiet
         self.pairs, self.training = pairs, Training(epochs=epochs)
-        self.operator, noisy = scanner(), scanner(3 * NOISE)
-        self.ellipses = ellipse_pairs(self.operator, images, 1)
+        self.operator, self.noise = scanner()
+        self.ellipses = ellipse_pairs(self.operator, images, 1, self.noise)
         self.kinds = {
             "clean": self.ellipses,
-            "shifted": rectangles(self.operator, images, 2),
-            "noisier": ellipse_pairs(noisy, images, 3),
+            "shifted": rectangles(self.operator, images, 2, self.noise),
+            "noisier": ellipse_pairs(self.operator, images, 3, Gaussian(3 * self.noise.sigma)),
         }
         self.found: dict[str, list] = {}
 
@@ -106,18 +106,17 @@ class Experiment:
             return lambda y: total_variation(self.operator, y, TV, steps=300, tolerance=0.0, lower=0.0, upper=1.0)
         model = LEARNED[name](self.operator)
         path = None if self.folder is None else self.folder / f"{name.replace(' ', '-')}.safetensors"
-        train(model, ellipse_pairs(self.operator, self.pairs, 0), self.training, path=path, quiet=self.quiet)
+        pairs = ellipse_pairs(self.operator, self.pairs, 0, self.noise)
+        train(model, pairs, self.training, path=path, quiet=self.quiet)
         return model.requires_grad_(False)
 
     def prior(self, name: str, y: torch.Tensor) -> torch.Tensor:
         """A deep image prior trained on one sinogram."""
         method, settings = PRIORS[name]
-        task = Task("ct", self.operator, y.detach(), low=0.0, high=1.0)
-        options = image_options(method, settings | {"patience": 300, "steps": 50 * self.steps})
-        found = restore(task, options, quiet=True)
-        if found.status == Status.INTERRUPTED:
-            raise SystemExit("interrupted; the same command goes on")
-        return torch.from_numpy(found.image).to(y)
+        problem = image_problem("ct", self.operator, Data(y.detach(), Gaussian(None)), low=0.0, high=1.0)
+        steps = 50 * self.steps
+        found = finished(eitdip.solve(problem, method, patience=300, steps=steps, quiet=True, **settings))
+        return torch.from_numpy(found.x).to(y)
 
     def run(self, name: str) -> dict:
         """Row of the table, and the perturbations."""
@@ -158,14 +157,13 @@ def table(rows: list[dict]) -> str:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.worst_perturbation", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results/instability"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("results/worst_perturbation"))
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--steps", type=int, default=40)
     arguments = parser.parse_args(words)
-    use_threads(1)
     make_folder(arguments.out)
     experiment = Experiment(arguments.out, arguments.images, arguments.pairs, arguments.epochs, arguments.steps)
     rows = []

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 VENV = ROOT / ".bench-venv"
 PYTHON = VENV / "bin" / "python"
 PINS = Path(__file__).parent / "peers.txt"
@@ -25,7 +25,7 @@ class Recipe:
     """What pip installs for a peer.
 
     Args:
-        module: File in benchmarks/peers that runs it.
+        module: File in benchmarks/speed/peers that runs it.
         packages: With all that they depend on.
         alone: Without: their own requirements name a distribution that the index does not have.
     """

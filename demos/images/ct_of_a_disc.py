@@ -7,7 +7,7 @@ coefficient with the segmentation from all views, 1 for no error; gray images ar
 
 Without the data set (the folder htc2022 in EITDIP_DATA) a simulated disc takes its place.
 
-    python demos/ct_of_a_disc.py [--disc ta] [--span 60] [--steps 600] [--out ct_of_a_disc.png]
+    python demos/images/ct_of_a_disc.py [--disc ta] [--span 60] [--steps 600] [--out ct_of_a_disc.png]
 """
 
 import argparse
@@ -15,18 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from skimage.filters import threshold_otsu
 
+import eitdip
 from eitdip import plot
 from eitdip.challenges.htc2022 import AIR, RADIUS, acrylic, segment
 from eitdip.data import data_root, htc2022
-from eitdip.methods.image_options import image_options
+from eitdip.data.data import Data
+from eitdip.data.noise import Gaussian
 from eitdip.metrics import mcc
 from eitdip.phantoms import Ellipses
-from eitdip.problems.images import Task
-from eitdip.ranks.threads import use_threads
-from eitdip.runs.image_session import restore
+from eitdip.problems.images import image_problem
+from eitdip.problems.scans import disc_beam, disc_operator
 
 COARSE = 4  # pixels of 4 x 4, for all but the last method
 
@@ -39,7 +39,7 @@ def phantom() -> tuple[htc2022.DiscData, np.ndarray]:
     ])  # fmt: skip
     disc = htc2022.DiscData(np.zeros((len(angles), 560)), angles, 410.66, 553.74, 0.2, pixel)
     depth = np.linspace(0, 3, 3000)
-    sinogram = AIR + np.interp(body.integrals(disc.beam), acrylic(depth + AIR), depth)
+    sinogram = AIR + np.interp(body.integrals(disc_beam(disc)), acrylic(depth + AIR), depth)
     sinogram += 0.01 * np.random.default_rng(0).standard_normal(sinogram.shape)
     return replace(disc, sinogram=sinogram), body.image((htc2022.SIDE, htc2022.SIDE), pixel) > 0.5
 
@@ -51,7 +51,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--out", type=Path, default=Path("ct_of_a_disc.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     root = data_root()
     file = None if root is None else root / "htc2022" / f"htc2022_{arguments.disc}_full.mat"
@@ -64,15 +63,14 @@ def main() -> None:
     disc = whole.limited(0.0, arguments.span)
 
     few = disc.binned(COARSE).every(2)
-    operator = few.operator(htc2022.SIDE // COARSE)
+    operator = disc_operator(few, htc2022.SIDE // COARSE)
     # The image is the share of acrylic in a pixel; 0.4 mm is what the attenuation curve leaves.
-    lengths = torch.from_numpy(acrylic(few.sinogram)).float()
-    task = Task("ct", operator, lengths, sigma=0.4, low=0.0, high=1.0)
-    prior = {"tv": 20.0, "held_out": 0.1, "steps": arguments.steps, "average": 0.95}
+    problem = image_problem("ct", operator, Data(acrylic(few.sinogram), Gaussian(0.4)), low=0.0, high=1.0)
+    prior = {"tv": 10.0, "held_out": 0.1, "steps": arguments.steps, "average": 0.95}
     images = {
-        "filtered back-projection": operator.pinv(lengths).numpy(),
-        "total variation": restore(task, image_options("tv", {"tv": 20.0, "steps": 500})).image,
-        "deep image prior + TV": restore(task, image_options("dip-tv", prior)).image,
+        "filtered back-projection": eitdip.solve(problem, "pinv").x,
+        "total variation": eitdip.solve(problem, "tv", tv=10.0, steps=500).x,
+        "deep image prior + TV": eitdip.solve(problem, "dip-tv", **prior).x,
     }
     images = {name: np.kron(image, np.ones((COARSE, COARSE))) for name, image in images.items()}
     images["two values in a known disc"] = segment(disc).astype(float)

@@ -10,9 +10,9 @@ gradient descent are trained on random ellipses. Against total variation they se
 The amplification is the relative change of the image over that of the data. Noise of the same size does far less: it is
 the direction that counts. On this small, rather well-posed problem the worst perturbation is no worse for the networks
 than for total variation; it is the stripes that they get wrong, though the data determine them.
-`python -m benchmarks.quality.worst_perturbation` has more methods, a deep image prior among them, and means over images.
+`python -m benchmarks.quality.worst_perturbation` has more methods, also a deep image prior, and means over images.
 
-    python demos/instability.py [--pairs 300] [--epochs 6] [--out instability.png]
+    python demos/images/instability.py [--pairs 300] [--epochs 6] [--out instability.png]
 """
 
 import argparse
@@ -26,7 +26,6 @@ from eitdip.classical.primal_dual import total_variation
 from eitdip.data.noise import Gaussian
 from eitdip.imaging import ParallelCT
 from eitdip.metrics import psnr
-from eitdip.ranks.threads import use_threads
 from eitdip.supervised import LearnedGradient, PostProcessing, Training, ellipse_pairs, train, worst_case
 
 SIDE, VIEWS, SIZE = 32, 16, 0.02
@@ -44,12 +43,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--out", type=Path, default=Path("instability.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     angles, pixel = np.linspace(0, np.pi, VIEWS, endpoint=False), 2 / SIDE
-    operator = ParallelCT((SIDE, SIDE), angles, 47, pixel_size=pixel, detector_size=pixel, noise=Gaussian(0.01))
+    operator = ParallelCT((SIDE, SIDE), angles, 47, pixel_size=pixel, detector_size=pixel)
+    noise = Gaussian(0.01)
     unet, unrolled = PostProcessing(operator), LearnedGradient(operator, iterations=5)
-    pairs = ellipse_pairs(operator, arguments.pairs, seed=0)
+    pairs = ellipse_pairs(operator, arguments.pairs, 0, noise)
     for model in (unet, unrolled):
         train(model, pairs, Training(epochs=arguments.epochs, learning_rate=2e-3))
         model.requires_grad_(False)
@@ -60,10 +59,10 @@ def main() -> None:
         "total variation": lambda y: total_variation(operator, y, 1e-3, steps=300, tolerance=0.0, lower=0.0, upper=1.0),
     }
 
-    new = ellipse_pairs(operator, 1, seed=1)
+    new = ellipse_pairs(operator, 1, 1, noise)
     truth, y = new.images[0], new.data[0]
     other = stripes()
-    shifted = operator.noise.sample(operator(other), torch.Generator().manual_seed(2))
+    shifted = torch.from_numpy(noise.sample(operator(other.numpy()), np.random.default_rng(2))).float()
     truths = {"new ellipses": truth, "perturbed": truth, "stripes": other}
     rows = {kind: {f"{kind}: truth\n": image} for kind, image in truths.items()}
     quality = {}

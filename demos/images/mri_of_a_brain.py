@@ -6,30 +6,29 @@ prior with total variation, which has seen no other image.
 
 Without the data set (the folder mri_brain_8ch in EITDIP_DATA) a phantom with eight simulated coils takes its place.
 
-    python demos/mri_of_a_brain.py [--steps 1000] [--out mri_of_a_brain.png]
+    python demos/images/mri_of_a_brain.py [--steps 1000] [--out mri_of_a_brain.png]
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
+import eitdip
 from eitdip import plot
 from eitdip.data import data_root, mri
-from eitdip.imaging import CartesianMRI, cgls, coil_maps
-from eitdip.methods.image_options import image_options
+from eitdip.data.data import Data
+from eitdip.data.noise import Gaussian
+from eitdip.imaging import CartesianMRI, coil_maps
 from eitdip.phantoms import shepp_logan
-from eitdip.problems.images import Task
-from eitdip.ranks.threads import use_threads
-from eitdip.runs.image_session import restore
+from eitdip.problems.images import image_problem
 
 BLOCK = 24  # side of the middle of k-space that is measured completely; the coil maps come from it
 
 
-def phantom(side: int = 64, coils: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def phantom(side: int = 64, coils: int = 8) -> tuple[Data, np.ndarray]:
     """K-space (coils, side, side) of the Shepp-Logan phantom, every third line outside the middle, with noise."""
-    rng = np.random.default_rng(0)
     y, x = np.mgrid[1 : -1 : side * 1j, -1 : 1 : side * 1j]
     angles = 2 * np.pi * np.arange(coils)[:, None, None] / coils
     maps = np.exp(-((x - np.cos(angles)) ** 2 + (y - np.sin(angles)) ** 2) / 2 + 1j * angles)
@@ -38,8 +37,8 @@ def phantom(side: int = 64, coils: int = 8) -> tuple[np.ndarray, np.ndarray]:
     mask = np.zeros((side, side), bool)
     mask[::3] = mask[side // 2 - BLOCK // 2 : side // 2 + BLOCK // 2] = True
     kspace = CartesianMRI(np.ones((side, side), bool), maps)(image.astype(np.complex64))
-    noise = rng.standard_normal((2, *kspace.shape))
-    return (kspace + 0.01 * (noise[0] + 1j * noise[1])) * mask, mask
+    kspace = Gaussian(0.01).sample(kspace, np.random.default_rng(0))
+    return Data(kspace, Gaussian(None), np.broadcast_to(mask, kspace.shape), tied=(0,)), mask
 
 
 def main() -> None:
@@ -47,13 +46,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("mri_of_a_brain.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     root = data_root()
     file = None if root is None else root / "mri_brain_8ch" / "cartesian_ksp.npy"
     real = file is not None and file.exists()
     print(f"k-space: {file.name if real else 'of a phantom, simulated; the data set is not here'}")
-    kspace, mask = mri.load_kspace(file) if real else phantom()
+    data, mask = mri.load_kspace(file) if real else phantom()
+    kspace = data.values
 
     outside = mask.copy()
     outside[tuple(slice(side // 2 - BLOCK // 2, side // 2 + BLOCK // 2) for side in mask.shape)] = False
@@ -62,17 +61,15 @@ def main() -> None:
     hidden[tuple(places[np.random.default_rng(0).choice(len(places), len(places) // 10, replace=False)].T)] = True
     known = mask & ~hidden
     maps = coil_maps(kspace * known, BLOCK)
-    everywhere, operator = CartesianMRI(mask, maps), CartesianMRI(known, maps)
-    data = torch.from_numpy((kspace * known).astype(np.complex64))
-    # All coils of a point are held out together.
-    task = Task("mri", operator, data, mask=np.broadcast_to(known, kspace.shape), tied=(0,))
+    everywhere = CartesianMRI(mask, maps)
+    data = replace(data, mask=np.broadcast_to(known, kspace.shape))
+    problem = image_problem("mri", CartesianMRI(known, maps), data)
 
-    prior = {"tv": 5.0, "steps": arguments.steps, "average": 0.9}
     images = {
-        "zero-filled": operator.pinv(data).numpy(),
-        "CG-SENSE, 8 steps": cgls(operator, data, 8).numpy(),
-        "total variation": restore(task, image_options("tv", {"tv": 10.0, "steps": 200})).image,
-        "deep image prior + TV": restore(task, image_options("dip-tv", prior)).image,
+        "zero-filled": eitdip.solve(problem, "pinv").x,
+        "CG-SENSE, 8 steps": eitdip.solve(problem, "tikhonov", tikhonov=0.0, steps=8).x,
+        "total variation": eitdip.solve(problem, "tv", tv=2.8, steps=200).x,
+        "deep image prior + TV": eitdip.solve(problem, "dip-tv", tv=1.4, steps=arguments.steps, average=0.9).x,
     }
     errors, panels = {}, {}
     for name, image in images.items():

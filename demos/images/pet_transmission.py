@@ -7,7 +7,7 @@ likelihood gets its best number of steps that way; the deep image prior sets cou
 
 Without the data set (the folder pet_transmission in EITDIP_DATA) a phantom takes its place.
 
-    python demos/pet_transmission.py [--size 64] [--steps 600] [--out pet_transmission.png]
+    python demos/images/pet_transmission.py [--size 64] [--steps 600] [--out pet_transmission.png]
 """
 
 import argparse
@@ -16,17 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from eitdip.classical.counts import poisson_log_likelihood, transmission_iterates
 
+import eitdip
 from eitdip import plot
+from eitdip.classical.counts import poisson_log_likelihood, transmission_iterates
 from eitdip.data import data_root, pet
 from eitdip.data.noise import Poisson
 from eitdip.imaging import Transmission
-from eitdip.methods.image_options import image_options
 from eitdip.phantoms import Ellipses
-from eitdip.problems.images import Task
-from eitdip.ranks.threads import use_threads
-from eitdip.runs.image_session import restore
+from eitdip.problems.images import image_problem
+from eitdip.problems.scans import pet_projector
 
 
 def phantom() -> pet.TransmissionScan:
@@ -36,10 +35,8 @@ def phantom() -> pet.TransmissionScan:
     ])  # fmt: skip
     geometry = pet.ParallelGeometry()
     blank = np.full((geometry.angles, geometry.bins), 20.0)
-    model = Transmission(geometry.projector(), blank)
-    mu = torch.from_numpy(body.image(geometry.shape, geometry.pixel).astype(np.float32))
-    counts = Poisson().sample(model(mu), torch.Generator().manual_seed(0))
-    return pet.TransmissionScan(counts.numpy(), blank, geometry)
+    mean = Transmission(pet_projector(geometry), blank)(body.image(geometry.shape, geometry.pixel))
+    return pet.TransmissionScan(Poisson().sample(mean, np.random.default_rng(0)), blank, geometry)
 
 
 def main() -> None:
@@ -48,28 +45,27 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--out", type=Path, default=Path("pet_transmission.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     root = data_root()
     files = [] if root is None else sorted((root / "pet_transmission").glob("*.npz"))
     print(f"counts: {files[0].name if files else 'of a phantom, simulated; the data set is not here'}")
     scan = pet.load(files[0]) if files else phantom()
     fitted, other = scan.thin(np.random.default_rng(0))
-    projector = scan.geometry.projector((arguments.size, arguments.size))
-    task = Task("pet", Transmission(projector, fitted.blank), torch.from_numpy(fitted.counts), low=0.0)
+    projector = pet_projector(scan.geometry, (arguments.size, arguments.size))
+    problem = image_problem("pet", Transmission(projector, fitted.blank), fitted.data, low=0.0)
     judge = Transmission(projector, other.blank)
 
     def likelihood(image: np.ndarray) -> float:
         with torch.no_grad():
             return float(poisson_log_likelihood(torch.from_numpy(other.counts), judge(torch.from_numpy(image))))
 
-    iterates = [mu.numpy() for mu in islice(transmission_iterates(task.operator, task.data), 120)]
+    iterates = [mu.numpy() for mu in islice(transmission_iterates(problem.model, problem.data.values), 120)]
     best = max(range(len(iterates)), key=lambda step: likelihood(iterates[step]))
-    found = restore(task, image_options("dip-tv", {"tv": 1.0, "steps": arguments.steps, "average": 0.95}))
+    found = eitdip.solve(problem, "dip-tv", tv=1.0, steps=arguments.steps, average=0.95)
     images = {
         "120 steps of maximum likelihood": iterates[-1],
         f"the best of them: {best + 1} steps": iterates[best],
-        "deep image prior + TV": found.image,
+        "deep image prior + TV": found.x,
     }
     scores = {name: likelihood(image) for name, image in images.items()}
     for name, score in scores.items():

@@ -4,18 +4,16 @@ Only the operator A of y = A x + noise differs. The deep image prior never sees 
 pictures to noise is in its architecture. A part of the data is held out, which says when to stop, so no noise
 level is needed. Beside it: what the data give at once, and total variation.
 
-    python demos/restore_pictures.py [--picture skimage:camera] [--size 64] [--steps 1500] [--out restore_pictures.png]
+    python demos/images/restore_pictures.py [--picture skimage:camera] [--size 64] [--steps 1500] [--out FILE.png]
 """
 
 import argparse
 from pathlib import Path
 
+import eitdip
 from eitdip import plot
 from eitdip.data.pictures import gray, read_picture, square
-from eitdip.methods.image_options import image_options
 from eitdip.problems import simulate_images as simulate
-from eitdip.ranks.threads import use_threads
-from eitdip.runs.image_session import restore
 
 TASKS = {
     "denoise": lambda picture: simulate.denoise(picture, sigma=0.1),
@@ -38,26 +36,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--out", type=Path, default=Path("restore_pictures.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     truth = square(gray(read_picture(arguments.picture)), arguments.size)
     panels, found = {}, {}
     for name, make in TASKS.items():
-        task = make(truth)
+        problem = make(truth)
         settings = {
             "pinv": {},
             "tv": {"tv": TV[name]},
             "dip-tv": {"tv": TV[name], "held_out": HELD_OUT[name], "steps": arguments.steps, **PRIOR},
         }
-        found[name] = {method: restore(task, image_options(method, each)) for method, each in settings.items()}
+        found[name] = {method: eitdip.solve(problem, method, **each) for method, each in settings.items()}
         panels[f"{name}: truth\n"] = truth
-        for method, result in found[name].items():
-            panels[f"{name}: {NAMES[method]}\n{result.psnr:.1f} dB"] = result.image
-        print(f"{name:<14}", *(f"{method} {result.psnr:5.1f} dB  " for method, result in found[name].items()))
+        for method, solution in found[name].items():
+            panels[f"{name}: {NAMES[method]}\n{solution.errors['PSNR']:.1f} dB"] = solution.x
+        print(f"{name:<14}", *(f"{method} {each.errors['PSNR']:5.1f} dB  " for method, each in found[name].items()))
     plot.pictures(arguments.out, panels, 0.0, 1.0)
     print(f"picture: {arguments.out}")
-    for name, results in found.items():
-        assert results["dip-tv"].psnr > results["pinv"].psnr, f"{name}: the prior adds what the data do not say"
+    for name, each in found.items():
+        gain = each["dip-tv"].errors["PSNR"] - each["pinv"].errors["PSNR"]
+        assert gain > 0, f"{name}: the prior adds what the data do not say"
 
 
 if __name__ == "__main__":

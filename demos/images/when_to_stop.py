@@ -6,18 +6,16 @@ Stein's unbiased risk estimate, SURE, need the noise level. What each loses agai
 printed and drawn. The variance of the iterates is least where they rest, and that need not be at the best one: of the
 four it is the least reliable.
 
-    python demos/when_to_stop.py [--picture skimage:astronaut] [--sigma 0.1] [--steps 2000] [--out when_to_stop.png]
+    python demos/images/when_to_stop.py [--picture skimage:astronaut] [--sigma 0.1] [--steps 2000] [--out FILE.png]
 """
 
 import argparse
 from pathlib import Path
 
+import eitdip
 from eitdip.data.pictures import gray, read_picture, square
-from eitdip.methods.image_options import image_options
 from eitdip.plot.style import GREY, RED, picture
 from eitdip.problems import simulate_images as simulate
-from eitdip.ranks.threads import use_threads
-from eitdip.runs.image_session import restore
 
 # SURE differentiates the iterate itself, not an average; the others are calmer with one.
 RULES = {
@@ -35,18 +33,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=Path("when_to_stop.png"))
     arguments = parser.parse_args()
-    use_threads()
 
-    task = simulate.denoise(square(gray(read_picture(arguments.picture)), 64), sigma=arguments.sigma)
+    problem = simulate.denoise(square(gray(read_picture(arguments.picture)), 64), sigma=arguments.sigma)
     losses = {}
     with picture(arguments.out, (13.5, 3.4)) as figure:
         for axes, (rule, settings) in zip(figure.subplots(1, 4, sharey=True), RULES.items(), strict=True):
-            chosen = restore(task, image_options("dip", settings | {"stop": rule, "steps": arguments.steps}))
-            (result,) = chosen.results
+            solution = eitdip.solve(problem, "dip", stop=rule, steps=arguments.steps, **settings)
+            (result,) = solution.results
             curve = result.history["PSNR"]
             losses[rule] = curve.max() - curve[result.kept]
-            print(f"{rule:<12} kept step {result.kept:4d} of {result.iterations:4d}: {chosen.psnr:5.2f} dB, "
-                  f"{losses[rule]:.2f} dB below the best one")  # fmt: skip
+            kept = f"kept step {result.kept:4d} of {result.iterations:4d}: {solution.errors['PSNR']:5.2f} dB"
+            print(f"{rule:<12} {kept}, {losses[rule]:.2f} dB below the best one")
             axes.plot(curve)
             axes.axvline(result.kept, color=RED, label=f"kept: −{losses[rule]:.2f} dB")
             axes.axhline(curve.max(), color=GREY, linewidth=0.8)

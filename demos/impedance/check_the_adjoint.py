@@ -3,7 +3,7 @@
 The misfit's gradient is exact for the *discrete* problem. Then |F(s + e d) - F(s) - e J d| falls
 with e^2; any wrong sign or factor would show as order 1. And one factorization serves all.
 
-    python demos/check_the_adjoint.py
+    python demos/impedance/check_the_adjoint.py
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ All get the same reference disk, the same noise and the same penalty: total vari
 weight 40. A network that bends the equation can call its own misfit small. So every conductivity is handed
 to a finite-element model in the end, and its misfit is what counts: about 1 at the truth.
 
-    python demos/pinn_and_deep_ritz_vs_fem.py [--steps 600] [--out pinn_and_deep_ritz_vs_fem.png]
+    python demos/impedance/pinn_and_deep_ritz_vs_fem.py [--steps 600] [--out pinn_and_deep_ritz_vs_fem.png]
 """
 
 import argparse
@@ -16,15 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+import eitdip
 from eitdip import plot
-from eitdip.mesh.raster import plane_image
-from eitdip.methods.build import options_for, prepare
 from eitdip.metrics import relative_l2
 from eitdip.phantoms import phantom
+from eitdip.problems.bodies import prepare
 from eitdip.problems.simulate_bodies import simulate_dirichlet
-from eitdip.ranks.collectives import alone
-from eitdip.ranks.threads import use_threads
-from eitdip.runs import session
 
 
 def main() -> None:
@@ -32,29 +29,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600, help="of Adam")
     parser.add_argument("--out", type=Path, default=Path("pinn_and_deep_ritz_vs_fem.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     objects = phantom("three")
-    measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
-    steps = {"pinn": arguments.steps, "deep-ritz": arguments.steps, "gn-tv": 15, "dip-tv": arguments.steps}
-    panels, errors, fits = {}, {}, {}
+    problem = prepare(simulate_dirichlet(objects, noise=0.01, seed=0))
+    domain, picture = problem.unknown.domain, problem.unknown.picture
+    truth = objects.on_domain(domain, 1.0)
+    panels, errors, fits = {"truth": picture(truth)}, {}, {}
     print("method       relative L2   chi^2/N its own   by finite elements   steps   seconds")
-    for method, count in steps.items():
-        options = options_for(method, {"link": "exp", "tv": 40.0, "steps": count})
-        problem = prepare(measurements, options, alone())
-        solution = session.solve(problem, options, comm=alone(), quiet=True)
-        truth = objects.on_domain(problem.domain, 1.0)
-        errors[method] = relative_l2(solution.sigma, truth, problem.domain.cell_sizes)
-        own, fits[method] = solution.results[0].chi2, solution.chi2
+    for method in ("pinn", "deep-ritz", "gn-tv", "dip-tv"):
+        steps = 15 if method == "gn-tv" else arguments.steps
+        solution = eitdip.solve(problem, method, link="exp", tv=40.0, steps=steps)
+        (result,) = solution.results
+        errors[method], fits[method] = relative_l2(solution.x, truth, domain.cell_sizes), solution.misfit
         print(
-            f"{method:<12} {errors[method]:11.3f} {own:17.2f} {fits[method]:20.2f} {solution.results[0].iterations:7} "
-            f"{solution.seconds['total']:9.0f}"
+            f"{method:<12} {errors[method]:11.3f} {result.chi2:17.2f} {solution.misfit:20.2f} {result.iterations:7} "
+            f"{solution.cost.seconds['total']:9.0f}"
         )
-        panels[f"{method}: {errors[method]:.3f}"] = plane_image(problem.domain, solution.sigma)
-    panels = {"truth": plane_image(problem.domain, truth)} | panels
+        panels[f"{method}: {errors[method]:.3f}"] = picture(solution.x)
     plot.images(arguments.out, panels, extent=(-1, 1, -1, 1), background=1.0)
 
-    empty = relative_l2(np.ones_like(truth), truth, problem.domain.cell_sizes)
+    empty = relative_l2(np.ones_like(truth), truth, domain.cell_sizes)
     assert max(errors.values()) < 0.75 * empty, "all of them find the objects ..."
     assert min(errors["pinn"], errors["deep-ritz"]) < 0.27
     assert min(fits["pinn"], fits["deep-ritz"]) > min(fits["gn-tv"], fits["dip-tv"]), (

@@ -1,12 +1,12 @@
 """Swap sigma = f_theta(z) by one argument; the forward model, misfit and loop stay.
 
-Everything that `eitdip reconstruct` does is a handful of objects. Here they are made by hand, so
+Everything that `eitdip.solve` does is a handful of objects. Here they are made by hand, so
 that you can replace any of them: the generator of the field, the positivity link, the penalty.
 All generators that come with the package get the same data, and all explain them up to the noise. What
 the data leave open, the generator fills in: the same three inclusions come out smooth, patchy or blocky,
 and the worst relative error is half as large again as the best.
 
-    python demos/swap_parameterization.py [--steps 200] [--out swap_parameterization.png]
+    python demos/impedance/swap_parameterization.py [--steps 200] [--out swap_parameterization.png]
 """
 
 import argparse
@@ -14,33 +14,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from eitdip.objective.differences import MeshGradients, MeshJumps, PixelDifferences
-from scipy import sparse
 
 from eitdip import plot
-from eitdip.fem import CompleteElectrodeModel, pixel_map
+from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import disk
-from eitdip.mesh.raster import plane_image
 from eitdip.metrics import relative_l2
-from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet
+from eitdip.networks import CoordinateNetwork, Decoder, DeepDecoder, SkipNetwork, UNet, initialize
 from eitdip.objective import Variational
 from eitdip.objective.misfit import LeastSquares
 from eitdip.objective.penalty import TotalVariation
-from eitdip.operator import Matrix
 from eitdip.parameterization import (
     Bounded,
     CoordinateField,
-    DeepImagePrior,
     Exp,
     FreeField,
     LevelSets,
     Parameterization,
     Softplus,
-    TwoLayer,
+    draw_prior,
+    draw_two_layer,
 )
 from eitdip.phantoms import phantom
-from eitdip.ranks.threads import use_threads
+from eitdip.problems.bodies import Body
 from eitdip.reconstruction import Budget, reconstruct
 
 ELECTRODES = {"electrodes": 16, "width": 0.2}
@@ -48,20 +44,25 @@ SHAPE = (32, 32)
 TV = 2.0
 
 
-def on_image() -> dict:
-    """Generators of images: name to generator, positivity link and learning rate."""
-    prior = lambda network: DeepImagePrior(network, SHAPE, seed=0)  # noqa: E731
-    coordinates = lambda *how: CoordinateField(CoordinateNetwork(*how), SHAPE, seed=0)  # noqa: E731
+def generators(vertices: tuple[int], cells: tuple[int]) -> dict:
+    """Name to the grid on which the field lives, generator, positivity link and learning rate."""
+    one, prior = Exp(1.0), lambda network: draw_prior(network, SHAPE, seed=0)
+
+    def coordinates(*how):
+        return CoordinateField(initialize(CoordinateNetwork(*how), torch.Generator().manual_seed(0)), SHAPE)
+
     return {
-        "decoder": (prior(Decoder(channels=24, levels=2)), Exp(1.0), 1e-2),
-        "U-Net, bounded": (prior(UNet(channels=16, levels=2)), Bounded(1.0, 0.1, 10.0), 5e-3),
-        "skip network": (prior(SkipNetwork(channels=16, levels=2)), Exp(1.0), 5e-3),
-        "deep decoder": (prior(DeepDecoder(channels=24, levels=2)), Exp(1.0), 2e-2),
-        "two-layer": (TwoLayer(SHAPE, 16), Exp(1.0), 4e-2),
-        "Fourier features": (coordinates("fourier", 32), Exp(1.0), 1e-2),
-        "sine layers": (coordinates("sine", 32), Exp(1.0), 4e-3),
-        "level sets": (LevelSets(SHAPE), Exp(1.0), 2e-2),
-        "pixels, softplus": (FreeField(SHAPE), Softplus(1.0), 5e-2),
+        "decoder": ("pixels", prior(Decoder(channels=24, levels=2)), one, 1e-2),
+        "U-Net, bounded": ("pixels", prior(UNet(channels=16, levels=2)), Bounded(1.0, 0.1, 10.0), 5e-3),
+        "skip network": ("pixels", prior(SkipNetwork(channels=16, levels=2)), one, 5e-3),
+        "deep decoder": ("pixels", prior(DeepDecoder(channels=24, levels=2)), one, 2e-2),
+        "two-layer": ("pixels", draw_two_layer(SHAPE, 16), one, 4e-2),
+        "Fourier features": ("pixels", coordinates("fourier", 32), one, 1e-2),
+        "sine layers": ("pixels", coordinates("sine", 32), one, 4e-3),
+        "level sets": ("pixels", LevelSets(SHAPE), one, 2e-2),
+        "pixels, softplus": ("pixels", FreeField(SHAPE), Softplus(1.0), 5e-2),
+        "vertices": ("vertices", FreeField(vertices), one, 5e-2),
+        "cells": ("cells", FreeField(cells), one, 5e-2),
     }
 
 
@@ -74,26 +75,11 @@ def simulate(objects) -> tuple[np.ndarray, float]:
     return full - empty + deviation * np.random.default_rng(0).standard_normal(full.shape), deviation
 
 
-def on_mesh(model, domain) -> dict:
-    """Generators that need no image: their map to the cells, and differences that fit them."""
-    # A number per cell needs no map, and has jumps between cells instead of differences between pixels.
-    cells = FreeField(model.domain.shape), None, MeshJumps(*domain.jumps)
-    # Numbers at the vertices, linear between them: a cell sees their mean.
-    rows = np.repeat(np.arange(len(domain.cells)), 3)
-    mean = sparse.csr_array((np.full(domain.cells.size, 1 / 3), (rows, domain.cells.ravel())))
-    vertices = FreeField((mean.shape[1],)), Matrix(mean, range=model.domain), MeshGradients(domain)
-    return {
-        name: (generator, Exp(1.0), to_cells, TotalVariation(differences), 5e-2)
-        for name, (generator, to_cells, differences) in {"vertices": vertices, "cells": cells}.items()
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("swap_parameterization.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     objects = phantom("three")
     domain = disk(h=0.07, **ELECTRODES)
@@ -103,22 +89,20 @@ def main() -> None:
     change, deviation = simulate(objects)
     data = model(empty) + change
 
-    # A generator of images needs a map to the mesh, here the mean over each cell; its penalty lives on the image.
-    to_cells, image_tv = pixel_map(model.discretization, SHAPE), TotalVariation(PixelDifferences())
-    choices = {
-        name: (generator, link, to_cells, image_tv, rate) for name, (generator, link, rate) in on_image().items()
-    }
-    choices |= on_mesh(model, domain)
+    # A field of pixels or vertices needs a map to the cells, the mean over each; a penalty lives where the field does.
+    body = Body(model.discretization, background=1.0)
+    grids = {name: body.grid(name, size=SHAPE[0]) for name in ("pixels", "vertices", "cells")}
 
-    panels, errors, misfits = {"truth": plane_image(domain, truth)}, {}, {}
-    for name, (generator, link, field_map, tv, rate) in choices.items():
-        sigma = Parameterization(generator, link, field_map)
+    panels, errors, misfits = {"truth": body.picture(truth)}, {}, {}
+    for name, (where, generator, link, rate) in generators(grids["vertices"].shape, grids["cells"].shape).items():
+        sigma = Parameterization(generator, link, grids[where].field_map)
+        tv = TotalVariation(grids[where].differences)
         objective = Variational(model, sigma, LeastSquares(data, deviation), {"tv": (TV, tv)})
         optimizer = torch.optim.Adam(sigma.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.steps, 0.05 * rate)
         result = reconstruct(objective, optimizer, Budget(arguments.steps), schedule=schedule)
-        errors[name], misfits[name] = relative_l2(result.sigma, truth, domain.cell_sizes), result.chi2
-        panels[f"{name} ({errors[name]:.2f})"] = plane_image(domain, result.sigma)
+        errors[name], misfits[name] = relative_l2(result.x, truth, domain.cell_sizes), result.chi2
+        panels[f"{name} ({errors[name]:.2f})"] = body.picture(result.x)
         print(f"{name:<18} relative L2 {errors[name]:.3f}   chi^2/N {misfits[name]:.2f}", flush=True)
     plot.images(arguments.out, panels, background=1.0, title="the same data, relative L2 error in brackets")
 

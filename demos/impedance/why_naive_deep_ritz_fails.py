@@ -17,7 +17,7 @@ tangential derivative is the flux, makes 1/2 int |curl psi|^2 / sigma least, whi
 
 is zero at the solution and nowhere else (Kohn and Vogelius).
 
-    python demos/why_naive_deep_ritz_fails.py [--steps 300] [--out why_naive_deep_ritz_fails.png]
+    python demos/impedance/why_naive_deep_ritz_fails.py [--steps 300] [--out why_naive_deep_ritz_fails.png]
 """
 
 import argparse
@@ -26,16 +26,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import eitdip
 from eitdip import plot
-from eitdip.mesh.raster import plane_image
-from eitdip.methods.build import options_for, prepare, start
-from eitdip.metrics import relative_l2
+from eitdip.methods.build import start
 from eitdip.networks.jets import Jet
 from eitdip.neural_pde.deep_ritz import NaiveDeepRitz, energies
 from eitdip.phantoms import phantom
+from eitdip.problems.bodies import prepare
 from eitdip.problems.simulate_bodies import simulate_dirichlet
-from eitdip.ranks.threads import use_threads
-from eitdip.reconstruction import reconstruct
 
 LOWEST, HIGHEST = 0.1, 10.0  # over the background
 
@@ -53,43 +51,34 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--out", type=Path, default=Path("why_naive_deep_ritz_fails.png"))
     arguments = parser.parse_args()
-    use_threads()
 
-    objects = phantom("three")
-    measurements = simulate_dirichlet(objects, noise=0.01, seed=0)
-    panels, results = {}, {}
+    problem = prepare(simulate_dirichlet(phantom("three"), noise=0.01, seed=0))
+    panels, results = {"truth": problem.truth}, {}
     for method, equation in (("deep-ritz-naive", "energy"), ("deep-ritz", "equation")):
-        settings = {"link": "bounded", "low": LOWEST, "high": HIGHEST, "steps": arguments.steps}
-        options = options_for(method, settings)
-        problem = prepare(measurements, options)
-        truth, areas = objects.on_domain(problem.domain, 1.0), problem.domain.cell_sizes
-        run = start(problem, options, seed=0)
-
-        def watch(step, truth=truth, areas=areas):
-            return {"error": relative_l2(step.terms.sigma.numpy(), truth, areas)}
-
-        result = reconstruct(run.objective, run.optimizer, run.stop, schedule=run.schedule, watch=watch)
-        history, sigma = result.history, result.sigma
+        solution = eitdip.solve(
+            problem, method, link="bounded", low=LOWEST, high=HIGHEST, steps=arguments.steps
+        )  # fmt: skip
+        history, sigma = solution.results[0].history, solution.x
+        error = history["relative L2"]
         print(f"{method}:\n    step   {equation:>8}   own chi^2/N   relative L2")
         for i in np.linspace(0, arguments.steps - 1, 6).astype(int):
-            print(f"    {i:4}   {history[equation][i]:8.2f}   {history['chi2'][i]:11.2f}   {history['error'][i]:11.3f}")
-        fit = np.square((problem.model(sigma) - problem.data) / measurements.deviation).mean()
-        print(f"    chi^2/N by finite elements {fit:.2f}, sigma from {sigma.min():.2f} to {sigma.max():.2f} S/m")
-        panels[f"{method}: error {history['error'][-1]:.2f}"] = plane_image(problem.domain, sigma)
-        results[method] = history, fit, sigma
-        if isinstance(run.objective, NaiveDeepRitz):
-            check_that_energy_is_linear(run.objective)
-    plot.images(
-        arguments.out, {"truth": plane_image(problem.domain, truth)} | panels, extent=(-1, 1, -1, 1), background=1.0
-    )
+            print(f"    {i:4}   {history[equation][i]:8.2f}   {history['chi2'][i]:11.2f}   {error[i]:11.3f}")
+        span = f"sigma from {sigma.min():.2f} to {sigma.max():.2f} S/m"
+        print(f"    chi^2/N by finite elements {solution.misfit:.2f}, {span}")
+        panels[f"{method}: error {error[-1]:.2f}"] = problem.unknown.picture(sigma)
+        results[method] = history, error, solution
+    plot.images(arguments.out, panels, extent=(-1, 1, -1, 1), background=1.0)
 
-    history, fit, sigma = results["deep-ritz-naive"]
+    history, error, solution = results["deep-ritz-naive"]
+    naive = start(problem, solution.method, seed=0).objective
+    naive.load_state_dict(solution.results[0].state)
+    check_that_energy_is_linear(naive)
     assert history["energy"][-1] < 0.6 * history["energy"][0], "the energy falls ..."
-    assert history["error"][-1] > 1.5 * history["error"][0], "... and the conductivity gets worse than none,"
-    assert np.median(sigma) < 2 * LOWEST, "down to the lower bound,"
-    assert history["chi2"][-1] < 0.1 * history["chi2"][0] and fit > 1000, "with a misfit that deceives"
-    history, fit, _ = results["deep-ritz"]
-    assert history["error"][-1] < 0.25 and fit < 5, "the gap finds the three objects"
+    assert error[-1] > 1.5 * error[0], "... and the conductivity gets worse than none,"
+    assert np.median(solution.x) < 2 * LOWEST, "down to the lower bound,"
+    assert history["chi2"][-1] < 0.1 * history["chi2"][0] and solution.misfit > 1000, "with a misfit that deceives"
+    _, error, solution = results["deep-ritz"]
+    assert error[-1] < 0.25 and solution.misfit < 5, "the gap finds the three objects"
 
 
 if __name__ == "__main__":

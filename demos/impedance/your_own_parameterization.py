@@ -4,7 +4,7 @@ A generator gives a raw field, 0 being the background. The link makes a conducti
 model, misfit and loop do not care where it came from. Here we know that there is one round object with a soft
 edge, so four numbers are enough: its center, its radius and its log contrast.
 
-    python demos/your_own_parameterization.py
+    python demos/impedance/your_own_parameterization.py
 """
 
 import numpy as np
@@ -17,7 +17,6 @@ from eitdip.mesh import disk
 from eitdip.objective import Variational
 from eitdip.objective.misfit import LeastSquares
 from eitdip.parameterization import Exp, Parameterization
-from eitdip.ranks.threads import use_threads
 from eitdip.reconstruction import Budget, reconstruct
 
 
@@ -38,7 +37,6 @@ class OneObject(nn.Module):
 
 
 def main() -> None:
-    use_threads()
     electrodes = {"electrodes": 16, "width": 0.2}
 
     # A disk of radius 0.3 and conductivity 3 at (0.4, 0.2), and the empty tank, on a finer mesh, with 1 % noise.

@@ -5,7 +5,7 @@ a data set over its ranks, and only what then is left shares the right-hand side
 Here three tanks with two networks each run on one rank and on three; results, and the average over
 the networks, do not depend on it, because seeds keep their order and none sees another's solver.
 
-    python demos/ensemble_over_ranks.py
+    python demos/running/ensemble_over_ranks.py
 """
 
 import json
@@ -43,13 +43,13 @@ def main() -> None:
     for name in (Path(file).stem for file in files):
         one = np.load(folder / "on-1" / name / "estimate.npz")
         summary = json.loads((folder / "on-1" / name / "result.json").read_text())
-        spread = np.abs(np.log(one["sigma_seed0"] / one["sigma_seed1"])).mean()
+        spread = np.abs(np.log(one["x_seed0"] / one["x_seed1"])).mean()
         gap = 0.0
         if 3 in runs:
             three = np.load(folder / "on-3" / name / "estimate.npz")
-            gap = np.abs(three["sigma"] / one["sigma"] - 1).max()
-        print(f"{name:<8}{summary['chi2']:>9.2f}{spread:>24.1%}{gap:>19.0e}")
-        assert np.allclose(one["sigma"], np.sqrt(one["sigma_seed0"] * one["sigma_seed1"]))
+            gap = np.abs(three["x"] / one["x"] - 1).max()
+        print(f"{name:<8}{summary['misfit']:>9.2f}{spread:>24.1%}{gap:>19.0e}")
+        assert np.allclose(one["x"], np.sqrt(one["x_seed0"] * one["x_seed1"]))
         assert gap < 1e-9 < spread, "networks differ, ranks do not"
     if mpiexec is None:
         print("no mpiexec found: the run on three ranks was left out")

@@ -4,7 +4,7 @@ A reconstruction writes a checkpoint without pickle, atomically. Here a child pr
 mid-run (kill -9), resumed, and compared bit by bit with an uninterrupted run; then the same run is
 repeated by mpiexec on two ranks, which split the right-hand sides.
 
-    python demos/resume_and_mpi.py
+    python demos/running/resume_and_mpi.py
 """
 
 import json
@@ -39,7 +39,7 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def sigma(out: Path) -> np.ndarray:
-    return np.load(out / "estimate.npz")["sigma"]
+    return np.load(out / "estimate.npz")["x"]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ If all of y is fitted by one full matrix B, training goes on to something else: 
 |x| <= |y| / (2 sqrt(alpha)) (Arndt 2022). The singular vectors of A are not special then, and x is Tikhonov's solution
 with a smaller alpha.
 
-    python demos/theory_analytic_prior.py [--steps 4000] [--out theory_analytic_prior.png]
+    python demos/theory/analytic_prior.py [--steps 4000] [--out analytic_prior.png]
 """
 
 import argparse
@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.plot.style import BLUE, DARK, GREY, RED, picture
-from eitdip.ranks.threads import use_threads
 from eitdip.theory.analytic_dip import (
     AnalyticPrior,
     analytic_filter,
@@ -88,9 +87,8 @@ def draw(path: Path, sigma, trained, weights, counts, distances, soft) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=4000, help="of training with all of y")
-    parser.add_argument("--out", type=Path, default=Path("theory_analytic_prior.png"))
+    parser.add_argument("--out", type=Path, default=Path("analytic_prior.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     rng = np.random.default_rng(0)
     U, sigma, V, A = problem(rng)

@@ -13,7 +13,7 @@ Soltanolkotabi (2020) prove for m >= 12 random measurements, with high probabili
 The theorem leaves C open. 100 random signals, more and less smooth, and measurements for each m say: C = 1 is enough
 for signals that do not know A. For the worst signal of each A it is not: up to 9 or so is needed.
 
-    python demos/theory_minimum_norm.py [--trials 100] [--out theory_minimum_norm.png]
+    python demos/theory/minimum_norm.py [--trials 100] [--out minimum_norm.png]
 """
 
 import argparse
@@ -114,7 +114,7 @@ def draw(path: Path, descent: dict, ratios: dict, worst: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=100, help="per number of measurements")
-    parser.add_argument("--out", type=Path, default=Path("theory_minimum_norm.png"))
+    parser.add_argument("--out", type=Path, default=Path("minimum_norm.png"))
     arguments = parser.parse_args()
 
     descent = descend(np.random.default_rng(0))

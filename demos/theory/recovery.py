@@ -11,7 +11,7 @@ it follows a linear iteration that can be written down, and from that:
 
 The network is nonlinear; the dashed lines are the linear theory, which knows only U.
 
-    python demos/theory_recovery.py [--width 1000] [--out theory_recovery.png]
+    python demos/theory/recovery.py [--width 1000] [--out recovery.png]
 """
 
 import argparse
@@ -22,7 +22,6 @@ import torch
 
 from eitdip.parameterization import draw_two_layer
 from eitdip.plot.style import BLUE, DARK, GREY, RED, log_axis, picture
-from eitdip.ranks.threads import use_threads
 from eitdip.theory.recovery import denoising_bound, iterates, linear_iterates
 from eitdip.theory.two_layer import circulant, expected_gram, singular_values, triangle, trigonometric
 
@@ -66,9 +65,8 @@ def draw(path: Path, x, noisy, curves, best) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=int, default=1000, help="channels of the network")
-    parser.add_argument("--out", type=Path, default=Path("theory_recovery.png"))
+    parser.add_argument("--out", type=Path, default=Path("recovery.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     rng, kernel = np.random.default_rng(1), triangle(N, 12)
     gram, eigenvalues, W = expected_gram(circulant(kernel)), singular_values(kernel) ** 2, trigonometric(N)

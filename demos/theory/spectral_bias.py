@@ -8,7 +8,7 @@ no band is far ahead of the others: the bias is in the up-sampling and the convo
 
 The first fall to half is what counts. Later Adam's steps, too long for the few slow waves, throw them up again.
 
-    python demos/theory_spectral_bias.py [--out theory_spectral_bias.png]
+    python demos/theory/spectral_bias.py [--out spectral_bias.png]
 """
 
 import argparse
@@ -20,7 +20,6 @@ import torch
 from eitdip.networks import ConvolutionalDecoder, Decoder
 from eitdip.parameterization import FreeField, draw_prior, draw_two_layer
 from eitdip.plot.style import DARK, picture
-from eitdip.ranks.threads import use_threads
 from eitdip.theory.recovery import linear_iterates
 from eitdip.theory.spectral_bias import band_amplitudes, band_masks, half_lives, residual_bands
 from eitdip.theory.two_layer import circulant, expected_gram, gaussian, singular_values
@@ -50,9 +49,8 @@ def image(generator: torch.nn.Module, rate: float = 1e-3) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("theory_spectral_bias.png"))
+    parser.add_argument("--out", type=Path, default=Path("spectral_bias.png"))
     arguments = parser.parse_args()
-    use_threads()
 
     measured, predicted = two_layer()
     runs = {"two-layer generator": measured}

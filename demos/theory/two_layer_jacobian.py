@@ -10,7 +10,7 @@ Their order is what matters: the smoother u, the faster they fall, and the more 
 distance to the limit falls with 1 / sqrt(k), which is the slope that this script measures. Sines and cosines of one
 frequency have the same singular value: so their span is compared, never single vectors.
 
-    python demos/theory_two_layer_jacobian.py [--seeds 6] [--out theory_two_layer_jacobian.png]
+    python demos/theory/two_layer_jacobian.py [--seeds 6] [--out two_layer_jacobian.png]
 """
 
 import argparse
@@ -83,7 +83,7 @@ def draw(path: Path, results: dict[str, dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=Path("theory_two_layer_jacobian.png"))
+    parser.add_argument("--out", type=Path, default=Path("two_layer_jacobian.png"))
     arguments = parser.parse_args()
 
     results = {name: measure(kernel(256, width), arguments.seeds) for name, (kernel, width) in KERNELS.items()}

@@ -97,6 +97,9 @@ def _failure(outcomes) -> EitdipError | None:
 
 def _rows(summary: dict) -> dict[str, str]:
     rows = {"problem": summary["problem"], "method": summary["method"], "status": summary["status"]}
+    if "picture" in summary["data"]:
+        size = " x ".join(map(str, summary["data"]["picture"][-2:]))
+        rows["data"] = f"simulated from {size} pixels, noise of deviation {summary['data']['sigma']:.3g} added"
     if summary["iterations"]:
         rows["steps"] = " ".join(map(str, summary["iterations"]))
         rows["kept"] = " ".join(map(str, summary["kept"]))

@@ -59,7 +59,8 @@ def settings_rows() -> dict[str, list[tuple[str, str, str]]]:
     of_tasks: dict[str, dict[str, None]] = {}
     for _, defaults in (known for tasks in TASKS.values() for known in tasks.values()):
         for name, value in defaults.items():
-            of_tasks.setdefault(name, {})[f"{value:g}" if isinstance(value, float) else str(value).lower()] = None
+            shown = "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
+            of_tasks.setdefault(name, {})[shown] = None
     reading = [(name, " or ".join(of_tasks[name]), words) for name, _, words in table(Reading)]
     return {"method": table(Method), "running": table(Running), "bodies": table(Meshing), "images": reading}
 
@@ -79,7 +80,7 @@ class WithSettings(click.Command):
 def settings_markdown() -> str:
     """All settings as the table of README."""
     lines = ["| name | default | meaning |", "| --- | --- | --- |"]
-    titles = {"running": "how it is run", "bodies": "meshes and models of bodies", "images": "how images' data are read"}
+    titles = {"running": "how it is run", "bodies": "meshes and models of bodies", "images": "how images are read"}
     for owner, rows in settings_rows().items():
         lines += [f"| **{titles[owner]}** | | |"] if owner in titles else []
         lines += [f"| `{name}` | {default} | {words} |" for name, default, words in rows]

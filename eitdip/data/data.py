@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eitdip.data.noise import Gaussian, Noise
+from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
 
 
@@ -46,7 +47,8 @@ class Data:
         if bad.any():
             entry = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InvalidDataError(
-                f"data: entry {entry} is {values[entry]:g}, expected a finite number; mask it out if it was not measured"
+                f"data: entry {entry} is {values[entry]:g}, expected a finite number; mask it out if it was not "
+                "measured"
             )
         values = np.where(mask, values, 0)
         noise = self.noise.checked(values, mask)
@@ -100,7 +102,7 @@ class Data:
         if not 0 < count < len(places):
             raise OptionError(f"held_out: got {share:g} of {len(places)} measurements, expected some but not all")
         chosen = np.zeros(units.size, bool)
-        chosen[np.random.default_rng(seed).choice(places, count, replace=False)] = True
+        chosen[stream(seed, "held-out").choice(places, count, replace=False)] = True
         return np.broadcast_to(chosen.reshape(units.shape), self.shape) & self.mask
 
 

@@ -11,6 +11,8 @@ electrodes; "?" marks what may be left out; numbers of any real type are read as
     data/deviation        (K, M)  standard deviations, V, > 0
     data/mask?            (K, M)  true where there is a measurement; by default everywhere
     data/reference?       (K, M)  the same measurements of the homogeneous body, V
+    data/reference_mask?  (K, M)  true where it was measured, if that is more than data/mask; by default
+                          where data/mask is: what lies beyond counts nowhere, whatever stands there
     data/truth?           (H, W)  true conductivity, S/m, row 0 at the top, over the bounding square;
                           (D, H, W) of a solid, slice 0 at the bottom, over the bounding box
     geometry/             attributes kind = "tank", "cylinder", "ball" or "mesh", unit = "m", "cm" or "mm"
@@ -46,7 +48,7 @@ VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _PATTERNS = {"sources", "moments"}
-_DATA = {"values", "deviation", "mask", "reference", "truth"}
+_DATA = {"values", "deviation", "mask", "reference", "reference_mask", "truth"}
 
 
 def save(path, measurements: Measurements) -> None:

@@ -131,6 +131,17 @@ class DiscData:
         means = self.sinogram.reshape(len(self.angles), -1, factor).mean(axis=2)
         return replace(self, sinogram=means, detector_size=self.detector_size * factor)
 
+    def thinned(self, views: int) -> "DiscData":
+        """So many views, spread evenly over those that are there.
+
+        Raises:
+            OptionError: If there are not so many.
+        """
+        if not 1 <= views <= len(self.angles):
+            raise OptionError(f"views: got {views}, expected 1 to {len(self.angles)}, as many as the data have here")
+        chosen = np.arange(views) * len(self.angles) // views
+        return replace(self, sinogram=self.sinogram[chosen], angles=self.angles[chosen])
+
     def every(self, step: int) -> "DiscData":
         """Every `step`-th view, from the first on."""
         if step < 1:

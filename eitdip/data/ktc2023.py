@@ -90,6 +90,7 @@ def load(path, reference=None, level: int = 1) -> Measurements:
             deviation=noise_deviation(voltages, *_DEVIATION),
             mask=mask,
             reference=voltages,
+            reference_mask=~np.isnan(voltages),  # the water was measured with all electrodes, at every level
             contact_impedance=np.full(TANK.electrodes, CONTACT_IMPEDANCE),
             provenance={
                 "format": "KTC2023",

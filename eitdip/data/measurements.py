@@ -43,9 +43,12 @@ class Measurements:
             bottom, over the bounding box.
         provenance: Plain JSON values: where the data come from; for simulated data also the
             phantom, noise, seed and mesh hash.
+        reference_mask: True where the homogeneous body was measured, shape (K, M), at least where `mask` is; None for
+            just there. Only for a reference that is known beyond `mask`: nothing else there is ever used.
 
     Attributes:
         data: Values, deviation and mask as what is fitted.
+        empty: The reference and where it is known, or None.
 
     Raises:
         ShapeError, InvalidDataError, NotPositiveError, OptionError: If anything contradicts the
@@ -63,7 +66,9 @@ class Measurements:
     contact_impedance: np.ndarray | None = None
     truth: np.ndarray | None = None
     provenance: dict = field(default_factory=dict)
+    reference_mask: np.ndarray | None = None
     data: Data = field(init=False)
+    empty: Data | None = field(init=False)
 
     def __post_init__(self):
         if self.model not in MODELS:
@@ -75,9 +80,8 @@ class Measurements:
         self._check_shapes()
         object.__setattr__(self, "mask", as_mask("mask", self.mask, self.values.shape))
         self._check_patterns()
-        data = self._as_data("values", Gaussian(self.deviation), self.provenance)
-        if self.reference is not None:
-            self._as_data("reference", Gaussian())
+        data = self._as_data("values", Gaussian(self.deviation), self.mask, self.provenance)
+        object.__setattr__(self, "empty", self._checked_reference())
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "provenance", data.provenance)
 
@@ -86,13 +90,30 @@ class Measurements:
         """Number of measurements that are there."""
         return self.data.count
 
-    def _as_data(self, name: str, noise: Gaussian, provenance: dict | None = None) -> Data:
+    def _as_data(self, name: str, noise: Gaussian, mask: np.ndarray, provenance: dict | None = None) -> Data:
         """One of the tables; an error names its entry in the words of this class."""
         try:
-            return Data(getattr(self, name), noise, self.mask, provenance=provenance or {})
+            return Data(getattr(self, name), noise, mask, provenance=provenance or {})
         except EitdipError as error:
             words = re.sub(r"entry \((\d+), (\d+)\)", r"excitation \1, measurement \2", str(error))
             raise type(error)(re.sub("^data:", f"{name}:", words)) from error
+
+    def _checked_reference(self) -> Data | None:
+        if self.reference is None:
+            if self.reference_mask is not None:
+                raise OptionError("reference_mask: got one without a reference, expected none; leave it out")
+            return None
+        mask = self.mask
+        if self.reference_mask is not None:
+            mask = as_mask("reference_mask", self.reference_mask, self.values.shape)
+            object.__setattr__(self, "reference_mask", mask)
+            if (self.mask & ~mask).any():
+                k, m = (int(i) for i in np.argwhere(self.mask & ~mask)[0])
+                raise InvalidDataError(
+                    f"reference_mask: excitation {k}, measurement {m} is false, expected true wherever `mask` is: the "
+                    "difference to the reference is what is fitted; mask it out of the data too"
+                )
+        return self._as_data("reference", Gaussian(), mask)
 
     def _check_shapes(self) -> None:
         for name in ("sources", "moments"):

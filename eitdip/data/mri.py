@@ -47,8 +47,29 @@ def load_kspace(path) -> tuple[Data, np.ndarray]:
             f"{path}: coil {coil}, row {row}, column {column} (counted from 0) is not finite, expected numbers, and "
             "zero where nothing was sampled"
         )
+    _check_layout(path, kspace)
     mask = np.any(kspace != 0, axis=0)
     if not mask.any():
         raise InvalidDataError(f"{path}: all numbers are zero, expected the samples of at least one point of k-space")
     provenance = {"format": "k-space", "file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
     return Data(kspace, Gaussian(None), np.broadcast_to(mask, kspace.shape), (0,), provenance), mask
+
+
+def _check_layout(path, kspace: np.ndarray) -> None:
+    """Whether the coils are the first axis and k = 0 is in the middle, as far as sizes and energies tell."""
+    coils, height, width = kspace.shape
+    if coils > min(height, width):
+        raise InvalidDataError(
+            f"{path}: got {coils} coils of {height} x {width} points, expected (coils, H, W) with fewer coils than "
+            "points along a side; move the axis of the coils to the front: numpy.moveaxis(kspace, -1, 0)"
+        )
+    strength = np.square(np.abs(kspace)).sum(axis=0)
+    near = max(1, min(height, width) // 8)
+    rolled = np.roll(strength, (near, near), axis=(0, 1))[: 2 * near, : 2 * near].sum()
+    top, left = height // 2 - near, width // 2 - near
+    middle = strength[top : top + 2 * near, left : left + 2 * near].sum()
+    if rolled > 4 * middle:
+        raise InvalidDataError(
+            f"{path}: the largest samples are in the corners, expected k = 0 in the middle at (H // 2, W // 2); apply "
+            "numpy.fft.fftshift(kspace, axes=(-2, -1))"
+        )

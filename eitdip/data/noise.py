@@ -123,7 +123,8 @@ class Poisson(Noise):
         if not mask.all():
             raise OptionError("mask: got one for counts, expected none; set `normalization` to 0 there")
         if np.shape(self.background) not in ((), values.shape):
-            raise ShapeError(f"background: got shape {self.background.shape}, expected that of the data, {values.shape}")
+            got = self.background.shape
+            raise ShapeError(f"background: got shape {got}, expected that of the data, {values.shape}")
         return self
 
     def arrays(self):

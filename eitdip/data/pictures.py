@@ -4,21 +4,42 @@ from pathlib import Path
 
 import numpy as np
 
-from eitdip.errors import FileFormatError, OptionError, ShapeError, require
+from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError, require
 
 EXAMPLE = "skimage:"
+_DEEP = ("I", "F")  # Pillow's modes that hold numbers of more than eight bits; "I;16" and its byte orders start so too
 
 
-def read_picture(source) -> np.ndarray:
+def read_picture(source, white: float | None = None) -> np.ndarray:
     """A picture with values from 0 to 1, (H, W), or (3, H, W) if it has colours.
+
+    Numbers are taken as they are: those of 8 and 16 bits over the range of their type, real ones from 0 to 1.
 
     Args:
         source: A PNG, JPEG or other file that Pillow reads; or "skimage:NAME" for a picture that comes with
             scikit-image, such as "skimage:camera".
+        white: The number that is 1, where the type does not tell: 12 bits in 16, or 32 bits.
 
     Raises:
         FileFormatError: If it cannot be read.
+        InvalidDataError: If its numbers are not within 0 and white, if white has to be stated, or if pixels are
+            transparent: what they hide is not known.
         MissingPackageError: If scikit-image is not installed.
+    """
+    pixels, known = read_pixels(source)
+    if not known.all():
+        raise InvalidDataError(
+            f"{source}: got {int((~known).sum())} transparent pixels, expected all to be known; flatten the picture, "
+            "or fill them: task inpaint"
+        )
+    return scaled(pixels, source, white)
+
+
+def read_pixels(source) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of a picture as they are, (H, W) or (3, H, W), and where it is not transparent, booleans (H, W).
+
+    Raises:
+        FileFormatError, MissingPackageError: As `read_picture`.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -27,11 +48,42 @@ def read_picture(source) -> np.ndarray:
     else:
         try:
             with Image.open(Path(source)) as file:
-                pixels = np.asarray(file.convert("L" if file.mode in ("1", "L", "I;16", "I", "F") else "RGB"))
-        except (OSError, UnidentifiedImageError, ValueError) as error:
+                if file.mode.startswith(_DEEP):
+                    pixels = np.array(file)
+                elif file.has_transparency_data:
+                    pixels = np.asarray(file.convert("LA" if file.mode == "LA" else "RGBA"))
+                else:
+                    pixels = np.asarray(file.convert("L" if file.mode in ("1", "L") else "RGB"))
+        except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
             raise FileFormatError(f"{source}: cannot be read as a picture ({error})") from error
-    values = pixels.astype(float) / (255 if pixels.dtype == np.uint8 else 1)
-    return values if values.ndim == 2 else np.moveaxis(values[..., :3], -1, 0)
+    known = np.ones(pixels.shape[:2], bool)
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        known, pixels = pixels[..., -1] > 0, pixels[..., :-1]
+    pixels = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels
+    return (pixels[0] if pixels.ndim == 3 and len(pixels) == 1 else pixels), known
+
+
+def scaled(pixels: np.ndarray, source, white: float | None = None) -> np.ndarray:
+    """Numbers of any type as values from 0 to 1, of the same shape; arguments and errors as of `read_picture`."""
+    kind = pixels.dtype
+    low, high = float(pixels.min()), float(pixels.max())
+    if white is None:
+        if kind == np.uint8 or kind == bool:
+            white = float(np.iinfo(np.uint8).max) if kind == np.uint8 else 1.0
+        elif kind.kind == "u" and kind.itemsize == 2 and high > 4095:
+            white = 65535.0
+        elif kind.kind == "f":
+            white = 1.0
+        else:
+            raise InvalidDataError(
+                f"{source}: got numbers of {8 * kind.itemsize} bits from {low:g} to {high:g}, whose range is not known; "
+                "state the number that is white, such as white=4095 for 12 bits"
+            )
+    if not 0 <= low <= high <= white:  # also if one is NaN
+        raise InvalidDataError(
+            f"{source}: got numbers from {low:g} to {high:g}, expected 0 to {white:g}; state another number as white"
+        )
+    return pixels.astype(float) / white
 
 
 def _example(name: str) -> np.ndarray:

@@ -10,11 +10,12 @@ from functools import cached_property
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from eitdip.errors import InvalidDataError, ShapeError
 
 # Sides of a cell as local vertices; node 3 + e of a second-order triangle is the midpoint of side e.
-_SIDES = {2: ((0, 1), (1, 2), (2, 0)), 3: ((0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3))}
+SIDES = {2: ((0, 1), (1, 2), (2, 0)), 3: ((0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3))}
 # Nodes of a cell, by dimension: nodes of a facet.
 _WIDTHS = {2: {3: 2, 6: 3}, 3: {4: 3}}
 
@@ -34,7 +35,8 @@ class Domain:
     Raises:
         ShapeError: If the arrays do not fit together.
         InvalidDataError: If a coordinate is not finite, a cell has no area or volume, a facet is not
-            on the boundary, or an electrode number is missing or has no width.
+            on the boundary, the cells are not one connected piece, or an electrode number is missing, has
+            no width or is not one connected piece of the boundary.
     """
 
     points: np.ndarray
@@ -44,7 +46,7 @@ class Domain:
 
     def __post_init__(self):
         for name, dtype in (("points", float), ("cells", np.int64), ("facets", np.int64), ("facet_tags", np.int64)):
-            array = np.array(getattr(self, name), dtype=dtype, order="C")
+            array = _array(name, getattr(self, name), dtype)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         self._check_shapes()
@@ -137,7 +139,7 @@ class Domain:
 
         Side s of cell c has the number s * C + c.
         """
-        nodes = np.sort(np.concatenate([self.cells[:, side] for side in _SIDES[self.dimension]]), axis=1)
+        nodes = np.sort(np.concatenate([self.cells[:, side] for side in SIDES[self.dimension]]), axis=1)
         order = np.lexsort(nodes.T[::-1])
         return nodes[order], order
 
@@ -194,6 +196,15 @@ class Domain:
         if counts.max() > 2:
             side = tuple(nodes[starts[counts.argmax()]].tolist())
             raise InvalidDataError(f"cells: {what} {side} belongs to {counts.max()} cells; remesh the domain")
+        twin = starts[counts == 2]
+        cells = len(self.cells)
+        pieces = _pieces(cells, number[twin] % cells, number[twin + 1] % cells)
+        if pieces.max():
+            sizes = ", ".join(map(str, np.bincount(pieces)[:5]))
+            raise InvalidDataError(
+                f"cells: got {pieces.max() + 1} pieces (of {sizes} cells) that share no {what}, expected one body: no "
+                "current can flow between them; merge nodes that are double, or keep one piece"
+            )
         single = starts[counts == 1]
         boundary = nodes[single]
         given = np.sort(self.facets[:, : self.dimension], axis=1)
@@ -218,12 +229,46 @@ class Domain:
         tags = np.unique(self.facet_tags)
         if tags.size and tags[0] < 0:
             raise InvalidDataError(f"facet_tags: got {tags[0]}, expected 0 (no electrode) or 1..L")
+        if self.electrode_count > len(self.facets):
+            raise InvalidDataError(
+                f"facet_tags: got {self.electrode_count} with {len(self.facets)} facets, expected 1..L"
+            )
         missing = sorted(set(range(1, self.electrode_count + 1)) - set(tags.tolist()))
         if missing:
             raise InvalidDataError(
                 f"electrode {missing[0]} has no boundary edge (zero width) although there is an electrode "
                 f"{self.electrode_count}: number electrodes 1..L without gaps and refine the mesh there"
             )
+        covered = np.flatnonzero(self.facet_tags > 0)
+        ends = np.repeat(self.facet_tags[covered], self.dimension), self.facets[covered, : self.dimension].ravel()
+        _, corner = np.unique(ends, axis=1, return_inverse=True)  # corners count once for each electrode
+        facet = np.repeat(np.arange(len(covered)), self.dimension)
+        pieces = _pieces(len(covered) + corner.max(initial=-1) + 1, facet, len(covered) + corner.ravel())
+        each = np.unique([self.facet_tags[covered], pieces[: len(covered)]], axis=1)[0]
+        torn = np.flatnonzero(np.bincount(each) > 1)
+        if len(torn):
+            count = np.bincount(each)[torn[0]]
+            raise InvalidDataError(
+                f"electrode {torn[0]} is {count} separate pieces of the boundary, expected one: is it what is between "
+                "electrodes, whose number is 0?"
+            )
+
+
+def _array(name: str, given, dtype) -> np.ndarray:
+    """A copy of what was given, as numbers of a type."""
+    try:
+        numbers = np.array(given, dtype=float, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"{name}: got {type(given).__name__}, expected an array of numbers") from error
+    odd = ~((np.abs(numbers) < 2.0**53) & (numbers == np.rint(numbers)))
+    if dtype is not float and odd.any():
+        raise InvalidDataError(f"{name}: got {numbers[odd][0]:g}, expected whole numbers")
+    return numbers.astype(dtype, copy=False)
+
+
+def _pieces(count: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The connected piece, 0, 1, ..., of each of `count` things that are joined from start to end."""
+    return connected_components(sparse.coo_array((np.ones(len(start)), (start, end)), shape=(count, count)))[1]
 
 
 def _simplex_sizes(corners: np.ndarray) -> np.ndarray:

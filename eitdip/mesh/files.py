@@ -8,13 +8,13 @@ import numpy as np
 
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, choose
 from eitdip.mesh.domain import Domain
+from eitdip.mesh.groups import CONVENTION, TAG, read_boundary
 from eitdip.writing import atomic_path
 
 _FORMATS = {".msh": "gmsh22", ".xdmf": "xdmf", ".vtu": "vtu"}
 _UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 # Cells of a domain by the width of its array, and the kind of their facets.
 _CELLS = {(2, 3): ("triangle", "line"), (2, 6): ("triangle6", "line3"), (3, 4): ("tetra", "triangle")}
-_TAG = "electrode"
 
 
 def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
@@ -34,7 +34,7 @@ def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
     cell, facet = _CELLS[domain.dimension, domain.cells.shape[1]]
     blocks = [(cell, domain.cells), (facet, domain.facets)]
     tags = [np.zeros(len(domain.cells), dtype=np.int32), domain.facet_tags.astype(np.int32)]
-    data = {_TAG: tags}
+    data = {TAG: tags}
     for name, values in (cell_data or {}).items():
         values = np.asarray(values, dtype=float)
         if values.shape != (len(domain.cells),):
@@ -45,7 +45,7 @@ def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
         groups = [np.full(len(domain.cells), 1, dtype=np.int32), tags[1] + 1]
         data = {"gmsh:physical": groups, "gmsh:geometrical": groups}
     points = np.pad(domain.points, ((0, 0), (0, 3 - domain.dimension)))
-    mesh = meshio.Mesh(points, blocks, cell_data=data)
+    mesh = meshio.Mesh(points, blocks, cell_data=data, field_data=_names(domain) if kind == "gmsh22" else None)
     with atomic_path(path) as scratch:
         if kind == "gmsh22":
             meshio.write(scratch, mesh, file_format=kind, binary=False)
@@ -55,11 +55,21 @@ def write_domain(path, domain: Domain, cell_data: dict | None = None) -> None:
             meshio.write(scratch, mesh, file_format=kind)
 
 
+def _names(domain: Domain) -> dict[str, np.ndarray]:
+    """Names of gmsh's groups: name to number and dimension."""
+    outer = domain.dimension - 1
+    electrodes = {f"electrode_{n}": np.array([n + 1, outer]) for n in range(1, domain.electrode_count + 1)}
+    return {"body": np.array([1, domain.dimension]), "gap": np.array([1, outer])} | electrodes
+
+
 def read_domain(path, unit: str = "m") -> Domain:
     """Read a domain that `write_domain` or gmsh wrote.
 
-    In a gmsh file of other origin, the physical groups of the boundary lines (triangles, if the cells
-    are tetrahedra) must be 1 for the boundary between electrodes and l + 1 for electrode l.
+    In a gmsh file the names of the physical groups of boundary lines (triangles, if the cells are
+    tetrahedra) decide: electrode_1 (also e1, el-01, contact 1) is electrode 1, whatever the group's
+    number, and gap, wall, boundary or insulation is what lies between. Lines without a group lie between
+    electrodes, inner interfaces are passed over, and any other name is an error. In a file without
+    names the numbers of the groups count: 1 between electrodes, l + 1 for electrode l.
 
     Args:
         path: File ending in .msh, .xdmf or .vtu.
@@ -80,24 +90,32 @@ def read_domain(path, unit: str = "m") -> Domain:
     except SystemExit as error:  # meshio exits the interpreter on files that it cannot parse
         raise FileFormatError(f"{path}: cannot be read as a mesh") from error
     except Exception as error:
-        raise FileFormatError(f"{path}: cannot be read as a mesh ({type(error).__name__}: {error})") from error
+        told = f"{type(error).__name__}: {error}"
+        if "gmsh:physical" in told:  # meshio 5.3 cannot read format 4 with some entities in no group
+            told = "some elements are in no physical group: put all of the boundary into groups, or save groups only"
+        raise FileFormatError(f"{path}: cannot be read as a mesh ({told})") from error
     dimension, cell, facet = _kinds(path, mesh)
-    name = _TAG if _TAG in mesh.cell_data else "gmsh:physical"
+    cells = mesh.cells_dict[cell]
+    try:
+        boundary = read_boundary(mesh, facet, cells)
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{path}: {error}") from error
     what = "lines" if dimension == 2 else "triangles"
-    if facet not in mesh.cells_dict or name not in mesh.cell_data:
+    if boundary is None:
         raise FileFormatError(
-            f"{path}: has no tagged boundary {what}; make physical groups of the boundary: 1 for the gaps, "
-            "l + 1 for electrode l"
+            f"{path}: has no tagged boundary {what}; make physical groups of the boundary: {CONVENTION}"
         )
-    tags = mesh.get_cell_data(name, facet).astype(int)
-    if name == "gmsh:physical":
-        tags = tags - 1
-    cells, facets = mesh.cells_dict[cell], mesh.cells_dict[facet]
     used = np.unique(cells)  # construction points, such as circle centers, belong to no cell
-    if not np.isin(facets, used).all():
+    if not np.isin(boundary.facets, used).all():
         raise InvalidDataError(f"{path}: one of the boundary {what} has nodes that belong to no cell")
-    points = mesh.points[used, :dimension] * scale
-    return Domain(points, np.searchsorted(used, cells), np.searchsorted(used, facets), tags)
+    points = mesh.points[used] * scale
+    if dimension == 2 and np.ptp(points[:, 2:]) > 1e-6 * np.ptp(points):
+        raise InvalidDataError(f"{path}: the triangles do not lie in a plane z = constant; turn the mesh into it")
+    facets = np.searchsorted(used, boundary.facets)
+    try:
+        return Domain(points[:, :dimension], np.searchsorted(used, cells), facets, boundary.tags)
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{path}: {error}{boundary.groups}") from error
 
 
 def _kinds(path: Path, mesh: meshio.Mesh) -> tuple[int, str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from eitdip.cost import Stopwatch
+from eitdip.data.streams import stream
 from eitdip.methods import neural_pde
 from eitdip.methods.options import Method
 from eitdip.methods.parameterizations import LINKS, parameterization
@@ -54,8 +55,7 @@ def _variational(problem: Problem, method: Method, seed: int, stopwatch, shift: 
 
 
 def _sure(problem: Problem, method: Method, seed: int, stopwatch) -> Sure:
-    # A stream of its own: data simulated with the same seed must not hold the same noise.
-    drawn = np.random.default_rng((seed, 1)).standard_normal(problem.data.shape)
+    drawn = stream(seed, "perturbation").standard_normal(problem.data.shape)
     shift = _PERTURBATION * problem.data.deviation * drawn
     twins = (_variational(problem, method, seed, stopwatch, each) for each in (None, shift))
     return Sure(*twins, torch.from_numpy(shift))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from eitdip.cost import Stopwatch
+from eitdip.data.streams import stream_seed
 from eitdip.errors import OptionError
 from eitdip.networks.jets import Jet
 from eitdip.neural_pde.disk import DirichletDisk
@@ -62,7 +63,7 @@ class Collocation(Objective):
     ):
         super().__init__(stopwatch)
         self.disk, self.conductivity, self.misfit, self.sampling = disk, conductivity, misfit, sampling
-        self._generator = torch.Generator().manual_seed(sampling.seed)
+        self._generator = torch.Generator().manual_seed(stream_seed(sampling.seed, "sample points"))
         self._steps = 0
         self.register_buffer("cells", cells.to(disk.sources.dtype), persistent=False)
         self.register_buffer("boundary", disk.boundary(sampling.boundary), persistent=False)

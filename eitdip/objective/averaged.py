@@ -13,8 +13,9 @@ from eitdip.objective.variational import Variational
 class Averaged(Objective):
     """An objective whose estimate is the exponential average of its iterates, which are more noisy than their mean.
 
-    Fields are averaged as they are, conductivities too, and `x` with them: the map between them is linear. `held_out`
-    is that of the average; losses and `chi2` are those of the iterate, which is what is minimized.
+    Fields are averaged as they are, conductivities too, and `x` with them: the map between them is linear. `chi2` and
+    `held_out` are those of the average, which costs one more prediction a step; losses are those of the iterate, which
+    is what is minimized.
 
     Args:
         objective: What is minimized.
@@ -44,10 +45,13 @@ class Averaged(Objective):
             self._estimate.mul_(self.decay).add_(new * terms.estimate)
             self._x.mul_(self.decay).add_(new * terms.x)
             estimate, x = self._estimate / self._weight, self._x / self._weight
-            held_out = terms.held_out
-            if held_out == held_out:  # else nothing is held out
-                held_out = self.objective.misfit.held_out(apply(self.objective.model, x, self.stopwatch))
-        return replace(terms, held_out=held_out, estimate=estimate, x=x)
+            prediction, misfit = apply(self.objective.model, x, self.stopwatch), self.objective.misfit
+            watched = {
+                "chi2": float(misfit(prediction)),
+                "held_out": misfit.held_out(prediction),
+                "expected": misfit.expected(prediction),
+            }
+        return replace(terms, estimate=estimate, x=x, **watched)
 
     def state(self) -> dict[str, torch.Tensor]:
         """The iterate's own weights: no weights make the average."""

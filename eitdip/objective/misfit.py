@@ -1,11 +1,15 @@
 """How far predicted data are from measured data, in units of the noise."""
 
+from functools import cache
+
 import numpy as np
 import torch
+from scipy.special import gammaln, xlogy
 from torch import nn
 
 from eitdip.data.data import Data, as_mask
 from eitdip.data.noise import Gaussian, Poisson, thin
+from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, NotPositiveError, choose
 
 
@@ -77,6 +81,10 @@ class LeastSquares(nn.Module):
             return float("nan")
         return float(self._square(prediction.detach(), self.held_weight) / self.held_count)
 
+    def expected(self, prediction: torch.Tensor) -> float:
+        """What noise alone makes of the misfit: 1."""
+        return 1.0
+
     def _square(self, prediction: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         residual = (prediction - self.data) * weight
         return (torch.view_as_real(residual) if residual.is_complex() else residual).square().sum()
@@ -113,9 +121,15 @@ class EnergyGaps(nn.Module):
         """NaN: a gap needs the whole flux of its pattern, so nothing is held out."""
         return float("nan")
 
+    def expected(self, prediction: torch.Tensor) -> float:
+        """What noise alone makes of the misfit: 1, as it is measured in units of that."""
+        return 1.0
+
 
 class PoissonDeviance(nn.Module):
     """Deviance of counts over their number, 2 mean(m - y + y log(y / m)): about 1 at true means that are not small.
+
+    What it is at small ones says `expected`.
 
     To hold measurements out, counts are thinned: each is watched with a probability, else fitted. Both parts are then
     independent counts with that share of the means.
@@ -136,7 +150,7 @@ class PoissonDeviance(nn.Module):
         checked = Data(counts, Poisson(background))
         held = np.zeros(checked.shape)
         if held_share:
-            held = thin(checked.values, np.random.default_rng(seed), held_share)[0].astype(float)
+            held = thin(checked.values, stream(seed, "thinning"), held_share)[0].astype(float)
         self.share = float(held_share)
         self.register_buffer("data", torch.from_numpy(checked.values - held))
         self.register_buffer("held", torch.from_numpy(held))
@@ -145,7 +159,7 @@ class PoissonDeviance(nn.Module):
 
     def forward(self, prediction: torch.Tensor) -> torch.Tensor:
         """Deviance of the fitted counts over their number; the prediction is the mean of all, without background."""
-        return _deviance(self.data, (1 - self.share) * (prediction + self.background))
+        return _deviance(self.data, self._means(prediction))
 
     def held_out(self, prediction: torch.Tensor) -> float:
         """The same of the held-out counts; NaN if there are none."""
@@ -153,7 +167,38 @@ class PoissonDeviance(nn.Module):
             return float("nan")
         return float(_deviance(self.held, self.share * (prediction.detach() + self.background)))
 
+    def expected(self, prediction: torch.Tensor) -> float:
+        """What noise alone makes of the misfit if the prediction is right: 1 for many counts, else between 0 and 1.2."""
+        return float(expected_deviance(self._means(prediction.detach()).cpu().numpy()).mean())
+
+    def _means(self, prediction: torch.Tensor) -> torch.Tensor:
+        """Of the fitted counts."""
+        return (1 - self.share) * (prediction + self.background)
+
 
 def _deviance(counts: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     mean = mean.clamp(min=1e-12)  # a mean of 0 has no logarithm
     return 2 * (mean - counts + torch.xlogy(counts, counts) - torch.xlogy(counts, mean)).mean()
+
+
+def expected_deviance(means: np.ndarray) -> np.ndarray:
+    """Mean deviance of a Poisson variable from its mean m: 2 E[Y log Y] - 2 m log m.
+
+    Args:
+        means: m >= 0, any shape.
+
+    Returns:
+        Same shape: 1 + 1 / (6 m) for large means, at most 1.15 near m = 1.7, and 0 for m = 0.
+    """
+    logs, values = _deviance_table()
+    means = np.maximum(means, np.exp(logs[0]))
+    return np.where(means < np.exp(logs[-1]), np.interp(np.log(means), logs, values), 1 + 1 / (6 * means))
+
+
+@cache
+def _deviance_table() -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of means from 1e-8 to 200, and the expected deviances, by summation over all counts that occur."""
+    logs = np.linspace(np.log(1e-8), np.log(200), 800)
+    means, counts = np.exp(logs)[:, None], np.arange(400)
+    chances = np.exp(xlogy(counts, means) - means - gammaln(counts + 1))
+    return logs, 2 * (chances * xlogy(counts, counts)).sum(axis=1) - 2 * xlogy(means, means)[:, 0]

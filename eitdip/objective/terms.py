@@ -16,10 +16,11 @@ class Terms:
 
     Args:
         losses: Named scalars that add up to the loss, weights included.
-        chi2: chi^2 / N of the fitted measurements.
+        chi2: chi^2 / N of the fitted measurements, by the field that is delivered: `estimate`.
         held_out: chi^2 / N of the held-out measurements; NaN without any.
         estimate: The field that was evaluated, on the parameterization's grid, detached; conductivities in S/m.
         x: The same as the model takes it, detached.
+        expected: What noise alone would make of `chi2`: 1, but for few counts.
     """
 
     losses: dict[str, torch.Tensor]
@@ -27,6 +28,7 @@ class Terms:
     held_out: float
     estimate: torch.Tensor
     x: torch.Tensor
+    expected: float = 1.0
 
     @property
     def total(self) -> torch.Tensor:

@@ -65,7 +65,8 @@ class Variational(Objective):
             contrast = self.parameterization.contrast(field)
             for name, penalty in self.penalties.items():
                 losses[name] = self.weights[name] * penalty(contrast)
-        return Terms(losses, float(chi2.detach()), self.misfit.held_out(prediction), field.detach(), x.detach())
+        held_out, expected = self.misfit.held_out(prediction), self.misfit.expected(prediction)
+        return Terms(losses, float(chi2.detach()), held_out, field.detach(), x.detach(), expected)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Copies of the parameterization's parameters and persistent buffers, which it loads as a `state_dict`."""

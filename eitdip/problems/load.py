@@ -13,8 +13,8 @@ from eitdip.data import load as load_measurements
 from eitdip.data.data import Data
 from eitdip.data.files import MatFile, read_bytes
 from eitdip.data.noise import Gaussian
-from eitdip.data.pictures import EXAMPLE, gray, read_picture, square
-from eitdip.errors import FileFormatError, OptionError
+from eitdip.data.pictures import EXAMPLE, gray, read_picture, read_pixels, scaled, square
+from eitdip.errors import FileFormatError, OptionError, ShapeError
 from eitdip.problems.problem import Problem
 from eitdip.settings import configured, setting
 
@@ -26,11 +26,13 @@ class Reading:
     size: int | None = setting("pixels per side of the image; 0 takes the picture as it is", least=0)
     noise: float | None = setting(
         "standard deviation of simulated noise, of a picture with values from 0 to 1; for ct over the root mean square "
-        "of the sinogram; for denoise 0 says that the picture itself is noisy",
+        "of the sinogram; 0 for denoise: the picture itself is noisy",
         least=0,
     )
     noise_seed: int | None = setting("of simulated noise and random masks", least=0)
     colour: bool | None = setting("keep the colours of a picture")
+    white: float | None = setting("number that is white, where the type of a picture's numbers does not tell", above=0)
+    mask: str | None = setting("for inpaint: a picture of the same size, white where pixels are known")
     missing: float | None = setting("for inpaint: share of unknown pixels", above=0, below=1)
     factor: int | None = setting("for super-resolve", least=1)
     width: float | None = setting("for deblur: standard deviation of the blur, pixels", above=0)
@@ -171,16 +173,16 @@ def _image(path, found: str, task: str | None, settings: dict) -> Problem:
     return make(path, **chosen)
 
 
-def _picture(path, size: int, colour: bool) -> np.ndarray:
-    picture = read_picture(path)
+def _picture(path, size: int, colour: bool, white: float | None) -> np.ndarray:
+    picture = read_picture(path, white)
     picture = picture if colour else gray(picture)
     return square(picture, size) if size else picture
 
 
-def _denoise(path, size, colour, noise, noise_seed) -> Problem:
+def _denoise(path, size, colour, white, noise, noise_seed) -> Problem:
     from eitdip.problems import images, simulate_images
 
-    picture = _picture(path, size, colour)
+    picture = _picture(path, size, colour, white)
     if noise:
         return simulate_images.denoise(picture, sigma=noise, seed=noise_seed)
     data = Data(picture, Gaussian(None), provenance=_origin(path))
@@ -188,13 +190,32 @@ def _denoise(path, size, colour, noise, noise_seed) -> Problem:
 
 
 def _degraded(name: str):
-    def make(path, size, colour, noise, noise_seed, **own) -> Problem:
+    def make(path, size, colour, white, noise, noise_seed, **own) -> Problem:
         from eitdip.problems import simulate_images
 
         simulated = getattr(simulate_images, name)
-        return simulated(_picture(path, size, colour), sigma=noise, seed=noise_seed, **own)
+        return simulated(_picture(path, size, colour, white), sigma=noise, seed=noise_seed, **own)
 
     return make
+
+
+def _inpaint(path, mask, size, colour, white, noise, noise_seed, missing) -> Problem:
+    """Of a picture with holes, transparent or told by a mask, those; of any other simulated ones."""
+    pixels, known = read_pixels(path)
+    if mask is None and known.all():
+        return _degraded("inpaint")(path, size, colour, white, noise, noise_seed, missing=missing)
+    if mask is not None:
+        marked = gray(read_picture(mask))
+        if marked.shape != known.shape:
+            raise ShapeError(f"{mask}: got a mask of shape {marked.shape}, expected {known.shape} as the picture {path}")
+        known = known & (marked > 0.5)
+    from eitdip.problems import images, simulate_images
+
+    picture = scaled(pixels, path, white)
+    picture = picture if colour else gray(picture)
+    mask = np.array(np.broadcast_to(known, picture.shape))
+    data = Data(picture, Gaussian(None), mask, (0,) * (picture.ndim - 2), _origin(path))
+    return images.image_problem("inpaint", simulate_images.inpainting(mask), data, low=0.0, high=1.0)
 
 
 def _disc(path, size, views, start, span, binning) -> Problem:
@@ -202,7 +223,7 @@ def _disc(path, size, views, start, span, binning) -> Problem:
 
     disc = htc2022.load(path)
     disc = disc.limited(start, span) if span else disc
-    disc = disc.every(max(1, len(disc.angles) // views)) if views else disc
+    disc = disc.thinned(views) if views else disc
     disc = disc.binned(binning)
     return images.image_problem("ct", scans.disc_operator(disc, size or htc2022.SIDE), disc.data, low=0.0)
 
@@ -232,15 +253,16 @@ def _origin(path) -> dict:
 
 
 def _of_picture(noise: float, **own) -> dict:
-    return {"size": 128, "colour": False, "noise": noise, "noise_seed": 0, **own}
+    return {"size": 128, "colour": False, "white": None, "noise": noise, "noise_seed": 0, **own}
 
 
 # What a file may be used for: the loader, and the settings that it uses with their defaults. The noise of a task is as
 # large as does not hide what the task is about.
 TASKS = {
     "picture": {
-        "denoise": (_denoise, _of_picture(0.1)),
-        "inpaint": (_degraded("inpaint"), _of_picture(0.05, missing=0.5)),
+        # By default the whole picture as it is; noise is added when it is asked for.
+        "denoise": (_denoise, _of_picture(0.0) | {"size": 0}),
+        "inpaint": (_inpaint, _of_picture(0.05, missing=0.5, mask=None)),
         "super-resolve": (_degraded("super_resolve"), _of_picture(0.01, factor=2)),
         "deblur": (_degraded("deblur"), _of_picture(0.01, width=1.5)),
         "compressed-sense": (_degraded("compressed_sense"), _of_picture(0.01, share=0.25)),

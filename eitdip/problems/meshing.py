@@ -15,7 +15,9 @@ class Meshing:
         "edge length of the mesh over the radius, where the data bring no mesh", plane=0.052, solid=0.1, above=0
     )
     degree: int = setting("of geometry and potentials, 1 or 2; 1 for solids", 1)
-    background: float | None = setting("conductivity of the homogeneous body, S/m; by default fitted to the reference")
+    background: float | None = setting(
+        "conductivity of the homogeneous body, S/m; by default fitted to the reference", above=0
+    )
     calibrate: bool = setting("fit current gains and voltage offsets to the reference", True)
     solver: str = setting("of the linear systems", "auto", choices=SOLVERS)
     mesh_ranks: int = setting("ranks that share one mesh; 0 chooses", 0, least=0)

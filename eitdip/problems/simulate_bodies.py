@@ -4,6 +4,7 @@ import numpy as np
 
 from eitdip import __version__
 from eitdip.data import Measurements
+from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, OptionError
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, trigonometric
 from eitdip.fem.harmonics import spherical_harmonics
@@ -57,7 +58,7 @@ def simulate_electrodes(
     empty = model(np.full(model.domain.shape, background))
     # The same voltmeter measures both, so the deviation is that of the tank with objects.
     deviation = np.broadcast_to(noise * np.sqrt(np.square(clean).mean(axis=1, keepdims=True)), clean.shape)
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "noise of bodies")
     values = clean + deviation * rng.standard_normal(clean.shape)
     reference = empty + deviation * rng.standard_normal(clean.shape) / 10  # averaged over 100 repetitions
     return Measurements(
@@ -119,7 +120,7 @@ def simulate_dirichlet(
     clean = model(phantom.on_domain(domain, background))
     reference = model(np.full(model.domain.shape, background))
     deviation = np.broadcast_to(noise * np.linalg.norm(clean, axis=1, keepdims=True) / np.sqrt(points), clean.shape)
-    values = clean + deviation * np.random.default_rng(seed).standard_normal(clean.shape)
+    values = clean + deviation * stream(seed, "noise of bodies").standard_normal(clean.shape)
     identity = np.eye(count)
     return Measurements(
         "dirichlet", body, identity[:sources], identity, values, deviation, np.ones(clean.shape, bool),

@@ -6,6 +6,7 @@ import numpy as np
 
 from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian
+from eitdip.data.streams import stream
 from eitdip.errors import OptionError, ShapeError
 from eitdip.imaging import (
     ImagingOperator,
@@ -42,7 +43,7 @@ def inpaint(picture: np.ndarray, *, missing: float = 0.5, sigma: float = 0.05, s
     """
     if not 0 < missing < 1:
         raise OptionError(f"missing: got {missing}, expected 0 < missing < 1")
-    known = np.random.default_rng((seed, 2)).random(picture.shape[-2:]) >= missing
+    known = stream(seed, "missing pixels").random(picture.shape[-2:]) >= missing
     mask = np.array(np.broadcast_to(known, picture.shape))
     # Colours of a pixel are known together.
     tied = (0,) * (picture.ndim - 2)
@@ -111,7 +112,6 @@ def tomography(picture: np.ndarray, *, views: int = 30, sigma: float = 0.05, see
 
 def _simulated(name: str, operator: ImagingOperator, picture, sigma: float, seed: int, **known) -> Problem:
     picture, noise = np.asarray(picture, dtype=float), Gaussian(sigma)
-    # A stream of its own: what else is drawn from the same seed must not be like the noise.
-    values = noise.sample(operator(picture), np.random.default_rng((seed, 3)))
-    made = {"simulated": name, "sigma": sigma, "seed": seed}
+    values = noise.sample(operator(picture), stream(seed, "noise of pictures"))
+    made = {"simulated": name, "picture": list(picture.shape), "sigma": float(sigma), "seed": seed}
     return image_problem(name, operator, Data(values, noise, provenance=made, **known), low=0.0, high=1.0, truth=picture)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from eitdip.errors import DivergenceError, NotPositiveError
+from eitdip.errors import CheckpointError, DivergenceError, NotPositiveError
 from eitdip.objective import Objective, Terms
 from eitdip.reconstruction.checkpoint import Checkpoint
 from eitdip.reconstruction.result import Result, Status, Step
@@ -106,11 +106,16 @@ def reconstruct(
         The kept iterate and the history.
 
     Raises:
+        CheckpointError: If the checkpoint is of another run.
         DivergenceError: If the loss becomes infinite or NaN; its `result` holds the iterate kept so far.
     """
     state = _LoopState(objective, optimizer, stop, schedule, run)
     if resume is not None:
+        if run and resume.run != run:
+            raise CheckpointError(f"checkpoint: got one of the run {resume.run!r}, expected {run!r}; resume the same run")
         state.restore(resume)
+    if state.ended and state.ended[0] == Status.BUDGET and not stop.spent(state.iterations):
+        state.ended = ()  # a larger budget now: the run goes on
     if state.ended:  # resumed after its end: nothing is left to do
         return state.result(*state.ended)
     try:

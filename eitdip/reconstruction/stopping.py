@@ -35,6 +35,10 @@ class StoppingRule(ABC):
     def update(self, step: Step) -> Decision:
         """Look at one more step."""
 
+    def spent(self, iterations: int) -> bool:
+        """Whether a budget of this rule is used up after so many steps; rules without one say no."""
+        return False
+
     def state_dict(self) -> dict:
         """What has to be saved to go on later: numbers, tensors, lists and dicts of them."""
         return {name: getattr(self, name) for name in self.state}
@@ -57,6 +61,9 @@ class Budget(StoppingRule):
         stop = step.iteration + 1 >= self.steps
         return Decision(True, stop, Status.BUDGET, f"all {self.steps} steps used")
 
+    def spent(self, iterations):
+        return iterations >= self.steps
+
 
 class TimeBudget(StoppingRule):
     """Stop when the steps have taken so many seconds, those before an interruption included; keep the last iterate."""
@@ -73,9 +80,12 @@ class TimeBudget(StoppingRule):
         self._used += step.seconds
         return Decision(True, self._used >= self.seconds, Status.BUDGET, f"all {self.seconds:g} seconds used")
 
+    def spent(self, iterations):
+        return self._used >= self.seconds
+
 
 class Discrepancy(StoppingRule):
-    """Stop as soon as chi^2 / N of the fitted data is at most `target` (Morozov)."""
+    """Stop as soon as chi^2 / N of the fitted data is at most `target` times what noise alone makes of it (Morozov)."""
 
     def __init__(self, target: float = 1.0):
         if not target > 0:
@@ -83,8 +93,9 @@ class Discrepancy(StoppingRule):
         self.target = target
 
     def update(self, step):
-        stop = step.terms.chi2 <= self.target
-        return Decision(True, stop, Status.DONE, f"chi^2/N = {step.terms.chi2:.4g} reached {self.target:g}")
+        target = self.target * step.terms.expected
+        stop = step.terms.chi2 <= target
+        return Decision(True, stop, Status.DONE, f"chi^2/N = {step.terms.chi2:.4g} reached {target:.4g}")
 
 
 class HeldOut(StoppingRule):
@@ -138,7 +149,9 @@ class WindowedVariance(StoppingRule):
         self._squares = 0.0
 
     def update(self, step):
-        estimate = step.terms.estimate.log() if self.log else step.terms.estimate.double()
+        estimate = step.terms.estimate
+        estimate = torch.view_as_real(estimate) if estimate.is_complex() else estimate
+        estimate = estimate.log() if self.log else estimate.double()
         if self._origin is None:
             self._origin, self._sum = estimate, torch.zeros_like(estimate)
         x = estimate - self._origin
@@ -170,6 +183,9 @@ class FirstOf(StoppingRule):
         decisions = [rule.update(step) for rule in self.rules]
         stopping = next((d for d in decisions if d.stop), decisions[0])
         return Decision(decisions[0].keep, stopping.stop, stopping.status, stopping.reason)
+
+    def spent(self, iterations):
+        return any(rule.spent(iterations) for rule in self.rules)
 
     def state_dict(self):
         return {str(i): rule.state_dict() for i, rule in enumerate(self.rules)}

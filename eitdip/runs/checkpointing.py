@@ -25,6 +25,9 @@ class OfRoot(StoppingRule):
     def load_state_dict(self, state):
         self._rule.load_state_dict(state)
 
+    def spent(self, iterations):
+        return from_root(self._rule.spent(iterations), self._comm)
+
 
 class Checkpointer:
     """Saves now and then by the clock, on rank 0; saving changes nothing, so the clock does no harm."""

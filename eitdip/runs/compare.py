@@ -228,8 +228,13 @@ def _figure(values: list[float]) -> str:
 
 
 def best(entries: list[Entry]) -> dict[str, set[str]]:
-    """Column to the labels of the contenders that are best in it by their medians, to the digits that are shown."""
+    """Column to the labels of the contenders that are best in it by their medians, to the digits that are shown.
+
+    A method that lost seeds is not compared: what is left may be its lucky ones.
+    """
     found = {}
+    whole = max((len(entry.results) for entry in entries), default=0)
+    entries = [entry for entry in entries if not entry.error and len(entry.results) == whole]
     for column, (_, _, better) in COLUMNS.items():
         medians = {e.label: float(f"{np.median(v):.4g}") for e in entries if (v := e.values(column))}
         if better is not None and len(medians) > 1:

@@ -11,7 +11,10 @@ from eitdip.problems.problem import Problem
 
 def fingerprint(problem: Problem, method: Method, seed: int) -> str:
     """Hashes of all that can change the course of a seed, part by part."""
-    chosen = asdict(replace(method.completed(problem.unknown.kind), seed=seed, seeds=1))
+    completed = replace(method.completed(problem.unknown.kind), seed=seed, seeds=1)
+    if completed.schedule != "cosine" or completed.optimizer != "adam":
+        completed = replace(completed, steps=None)  # a longer run begins like a shorter one
+    chosen = asdict(completed)
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
     return " ".join(f"{name}:{value}" for name, value in {**problem.parts, "method": digest}.items())
 

@@ -50,6 +50,7 @@ def summarize(solution) -> dict:
         "parallel": cost.parallel,
         "solver": cost.solver,
         "misfit": solution.misfit,
+        "misfit of noise alone": solution.expected,
         "noise level known": problem.data.noise.known,
         "measurements": problem.data.count,
         **problem.unknown.facts(problem),

@@ -97,9 +97,10 @@ def solve(
         "threads per rank": torch.get_num_threads(),
         "mesh ranks": report.get("ranks per mesh", 1),
     }
-    misfit = float(misfit_of(problem.data)(torch.from_numpy(np.asarray(prediction))))
+    likelihood, predicted = misfit_of(problem.data), torch.from_numpy(np.asarray(prediction))
+    misfit, expected = float(likelihood(predicted)), likelihood.expected(predicted)
     cost = Cost(seconds, memory, memory_of, parallel, report)
-    return Solution(problem, method, name, x, field, prediction, misfit, results, cost)
+    return Solution(problem, method, name, x, field, prediction, misfit, expected, results, cost)
 
 
 def _agreed(outcomes: dict) -> tuple[Result, ...]:

@@ -46,6 +46,7 @@ class Solution:
         prediction: F(x), shape of the data.
         misfit: chi^2 / N of that prediction over all measurements, the mean deviance for counts: about 1 if the data are
             explained to the noise. Where the deviation is unknown its unit is a twentieth of the data's size.
+        expected: What noise alone would make of the misfit: 1, but for few counts.
         results: One per seed, by increasing seed; none for methods without a loop.
         cost: Time, memory and ranks.
     """
@@ -57,6 +58,7 @@ class Solution:
     field: np.ndarray
     prediction: np.ndarray
     misfit: float
+    expected: float
     results: tuple[Result, ...]
     cost: Cost
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from eitdip.data.noise import Noise
+from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
 from eitdip.imaging import ImagingOperator
 from eitdip.phantoms import random_ellipses
@@ -65,7 +66,7 @@ def ellipse_pairs(operator: ImagingOperator, count: int, seed: int, noise: Noise
     side = 2 / max(height, width)
     drawn = [random_ellipses(rng, int(rng.integers(3, most + 1))) for _ in range(count)]
     images = np.stack([ellipses.image((height, width), side).clip(0, 1) for ellipses in drawn])
-    data = noise.sample(operator(images), np.random.default_rng((seed, 1)))
+    data = noise.sample(operator(images), stream(seed, "noise of pairs"))
     return Pairs(
         *(
             torch.from_numpy(values.astype(space.dtype)).to(operator.device)

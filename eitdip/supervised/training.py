@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from eitdip.data.streams import stream
 from eitdip.errors import DivergenceError, OptionError
 from eitdip.reconstruction import Checkpoint
 from eitdip.supervised.pairs import Pairs
@@ -96,7 +97,7 @@ def train(
 
 def _epoch(model, pairs: Pairs, training: Training, optimizer, epoch: int) -> float:
     # The order depends on the epoch alone, so an interruption changes nothing.
-    order = torch.from_numpy(np.random.default_rng((training.seed, epoch)).permutation(len(pairs)))
+    order = torch.from_numpy(stream(training.seed, "order of pairs", epoch).permutation(len(pairs)))
     total = 0.0
     for chosen in order.split(training.batch):
         optimizer.zero_grad()

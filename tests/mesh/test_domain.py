@@ -8,6 +8,7 @@ import pytest
 from eitdip.errors import InvalidDataError, ShapeError
 from eitdip.mesh import Domain
 from tests.cases.meshes import bar, curved, rectangle, ring_disk
+from tests.cases.solids import box
 
 
 @pytest.fixture
@@ -88,6 +89,11 @@ class TestChecks:
                 InvalidDataError,
                 "facets: got 4, 3 of the boundary's 4; give all, each once",
             ),
+            ({"points": "mesh"}, ShapeError, "points: got str, expected an array of numbers"),
+            ({"cells": [[0, 1, 2], [0, 2]]}, ShapeError, "cells: got list, expected an array of numbers"),
+            ({"facet_tags": [1, 1.5, 0, 0]}, InvalidDataError, "facet_tags: got 1.5, expected whole numbers"),
+            ({"cells": [[0, 1, 2], [0, 2, np.nan]]}, InvalidDataError, "cells: got nan, expected whole numbers"),
+            ({"cells": [[0, 1, 2], [0, 2, 1e300]]}, InvalidDataError, r"cells: got 1e\+300, expected whole numbers"),
             ({"facet_tags": [1, -2, 0, 0]}, InvalidDataError, r"facet_tags: got -2, expected 0 .* or 1\.\.L"),
             (
                 {"facet_tags": [1, 3, 0, 0]},
@@ -112,6 +118,48 @@ class TestChecks:
                 points=[[0, 0], [1, 0], [0.5, 1], [0.5, 2], [0.5, -1]],
                 cells=[[0, 1, 2], [0, 1, 3], [0, 1, 4]],
             )
+
+    @pytest.mark.parametrize("shift", [(3, 0), (1, 1)], ids=["apart", "at a corner"])
+    def test_two_bodies(self, shift):
+        """No current can flow between them, though a solver would find voltages; a shared corner is no bridge."""
+        one = rectangle(2, 2)
+        cells, facets = (np.concatenate([a, a + len(one.points)]) for a in (one.cells, one.facets))
+        points, place = np.unique(np.concatenate([one.points, one.points + shift]), axis=0, return_inverse=True)
+        with pytest.raises(InvalidDataError, match=r"cells: got 2 pieces \(of 8, 8 cells\) that share no edge"):
+            Domain(points, place.ravel()[cells], place.ravel()[facets], np.zeros(len(facets)))
+
+    def test_two_solids_that_share_an_edge(self):
+        one = box(1, 1, 1)
+        cells, facets = (np.concatenate([a, a + len(one.points)]) for a in (one.cells, one.facets))
+        points, place = np.unique(
+            np.concatenate([one.points, one.points + np.array([1, 1, 0])]), axis=0, return_inverse=True
+        )
+        with pytest.raises(InvalidDataError, match=r"cells: got 2 pieces \(of 6, 6 cells\) that share no triangle"):
+            Domain(points, place.ravel()[cells], place.ravel()[facets], np.zeros(len(facets)))
+
+    def test_an_electrode_in_two_pieces(self):
+        domain = rectangle(4, 4)
+        tags = np.zeros(16)
+        tags[[0, 2]] = 1
+        with pytest.raises(InvalidDataError, match="electrode 1 is 2 separate pieces of the boundary, expected one"):
+            dataclasses.replace(domain, facet_tags=tags)
+        tags[1] = 2  # a neighbour does not join them
+        with pytest.raises(InvalidDataError, match="electrode 1 is 2 separate pieces"):
+            dataclasses.replace(domain, facet_tags=tags)
+        tags[1] = 1
+        assert dataclasses.replace(domain, facet_tags=tags).electrode_count == 1
+
+    def test_an_electrode_of_a_solid_in_two_pieces(self):
+        domain = box(3, 3, 3)
+        middles = domain.points[domain.facets].mean(axis=1)
+        tags = np.isin(middles[:, 0], [0, 1])
+        with pytest.raises(InvalidDataError, match="electrode 1 is 2 separate pieces"):
+            dataclasses.replace(domain, facet_tags=tags)
+        assert dataclasses.replace(domain, facet_tags=middles[:, 0] == 0).electrode_count == 1
+
+    def test_an_electrode_number_beyond_all_facets(self, square):
+        with pytest.raises(InvalidDataError, match="facet_tags: got 1000000000000 with 4 facets"):
+            dataclasses.replace(square, facet_tags=[1, 10**12, 0, 0])
 
     def test_a_facet_with_another_midpoint(self):
         domain = curved(rectangle(2, 2))

@@ -22,9 +22,8 @@ BEFORE = np.load(FOLDER / "estimates.npz")
 SIDE = 24
 BODIES, IMAGES = ("tank", "dtn", "solid"), ("sinogram", "kspace", "counts", "picture", "colour")
 
-# Where two definitions met in one name, the estimates of the one that no longer stands are not compared: bodies now
-# set measurements aside as images always did, a fixed number of them.
-CHANGED = {(name, "dip") for name in BODIES}
+# Renewed since, because a definition changed (`python -m tests.cases.before.renew`): what holds measurements out, as the
+# choice has a random stream of its own, for bodies too; networks of potentials, whose sample points have one.
 
 
 @cache
@@ -69,28 +68,34 @@ def settings(name: str, label: str) -> dict:
     return {key: value for key, value in wanted.items() if key in used}
 
 
+def estimate(name: str, label: str):
+    """The solution of today's code. Of images the smoothing of total variation, too, is that of before."""
+    before = objectives.TotalVariation
+    if name in IMAGES:
+        objectives.TotalVariation = partial(TotalVariation, smoothing=1e-3 * SIDE / 64)
+    try:
+        return eitdip.solve(problem(name), label, quiet=True, **settings(name, label))
+    finally:
+        objectives.TotalVariation = before
+
+
 def pairs() -> list[tuple[str, str]]:
-    return [tuple(key.split("/")) for key in BEFORE.files if key.count("/") == 1 and tuple(key.split("/")) not in CHANGED]
+    return [tuple(key.split("/")) for key in BEFORE.files if key.count("/") == 1]
 
 
 @pytest.mark.parametrize(("name", "label"), pairs())
-def test_the_estimate_is_what_it_was(name, label, monkeypatch):
-    if name in IMAGES:  # differences of images are now counted in the unit of bodies, and so is their smoothing
-        smoothing = 1e-3 * SIDE / 64
-        monkeypatch.setattr(objectives, "TotalVariation", partial(TotalVariation, smoothing=smoothing))
-    found = eitdip.solve(problem(name), label, quiet=True, **settings(name, label))
-    before = BEFORE[f"{name}/{label}"]
-    size = np.abs(before).max()
-    # On the machine that made them to the last bit; elsewhere sums may be in another order. Of images' total
-    # variation the weight is now multiplied in another order, too.
-    assert np.abs(found.x - before).max() <= 1e-3 * size
+def test_the_estimate_is_what_it_was(name, label):
+    found, before = estimate(name, label), BEFORE[f"{name}/{label}"]
+    # On the machine that made them to the last bit, but for sums in another order: single precision, and the weight of
+    # images' total variation. Elsewhere all sums may be in another order.
+    assert np.abs(found.x - before).max() <= 1e-3 * np.abs(before).max()
     assert found.misfit == pytest.approx(float(BEFORE[f"{name}/{label}/misfit"]), rel=1e-3, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", [*BODIES, *IMAGES])
 @pytest.mark.parametrize("label", METHODS)
 def test_every_other_method_is_refused(name, label):
-    if (name, label) in {*pairs(), *CHANGED}:
+    if (name, label) in pairs():
         return
     chosen = method(label)
     if name == "solid" and label == "one-step":  # ended in a traceback

@@ -91,8 +91,11 @@ def test_the_fingerprint_names_what_changes_the_run(kind):
 
     base = name()
     assert name(seeds=3) == base
-    others = {name(steps=4), name(tv=2), name(link="softplus"), name(seed=1)}
+    others = {name(channels=4), name(tv=2), name(link="softplus"), name(seed=1)}
     assert len(others) == 4 and base not in others
+    # Steps decide the course only where the rate falls towards their end.
+    assert name(schedule="cosine", steps=4) != name(schedule="cosine")
+    assert name(schedule="constant", steps=4) == name(schedule="constant")
     assert {word.partition(":")[0] for word in base.split()} == {"data", "model", "unknown", "method"}
 
 
@@ -224,3 +227,42 @@ def test_settings_of_running_and_of_the_method_go_their_ways(tmp_path):
     problem_ = problem("sinogram")
     found = eitdip.solve(problem_, "dip-tv", running=Running(seconds=0.1), steps=100000, channels=8, quiet=True)
     assert found.name == "dip-tv" and found.results[0].iterations < 100000
+
+
+@both
+def test_a_run_that_used_up_its_steps_can_be_extended(kind, tmp_path):
+    changes = {"schedule": "constant"}
+    whole = solve(kind, steps=6, **changes)
+    solve(kind, tmp_path, steps=3, **changes)
+    more = solve(kind, tmp_path, resume=True, steps=6, **changes)
+    assert more.results[0].iterations == 6 and np.array_equal(more.x, whole.x)
+    assert np.array_equal(more.results[0].history["loss"], whole.results[0].history["loss"])
+    again = solve(kind, tmp_path, resume=True, steps=6, **changes)  # nothing is left to do
+    assert np.array_equal(again.x, whole.x)
+
+
+@both
+def test_what_is_told_of_an_average_is_that_of_the_average(kind):
+    found = solve(kind, average=0.9, steps=5)
+    assert found.results[0].chi2 == pytest.approx(found.misfit, rel=1e-6)
+    raw = solve(kind, average=0.0, steps=5)
+    assert raw.misfit != pytest.approx(found.misfit, rel=1e-3)
+
+
+def test_the_discrepancy_of_an_average_is_reached_by_what_is_returned():
+    found = eitdip.solve(images.noisy(0.1), "dip", stop="discrepancy", average=0.9, channels=8, levels=2, quiet=True)
+    assert found.results[0].status == Status.DONE and found.misfit <= 1.0
+
+
+def test_few_counts_stop_where_noise_alone_would_be():
+    """At 0.1 counts a pixel the deviance of the true mean is about 0.5, not 1."""
+    from eitdip.data.data import Data
+    from eitdip.data.noise import Poisson
+    from eitdip.problems.images import image_problem
+
+    truth = np.full((32, 32), 0.1)
+    data = Data(Poisson().sample(truth, np.random.default_rng(0)), Poisson())
+    few = image_problem("pet", images.identity((32, 32)), data, low=0.0, truth=truth)
+    found = eitdip.solve(few, "pixels-tv", stop="discrepancy", steps=40, tv=0.0, quiet=True)
+    assert found.expected == pytest.approx(0.47, abs=0.06)
+    assert found.results[0].status == Status.DONE and 0.3 < found.misfit <= found.expected

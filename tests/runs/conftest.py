@@ -1,0 +1,3 @@
+"""Comparisons are commands too."""
+
+from tests.cli.conftest import _own_cache, data  # noqa: F401
