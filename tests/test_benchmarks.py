@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,7 @@ def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys
 
     words = ["--out", str(tmp_path), "--phantoms", "concentric", "--noises", "0.05", "--methods", "one-step"]
     monkeypatch.setattr(methods, "MESH", {"h": 0.3})
+    monkeypatch.setattr(methods, "simulate_dirichlet", partial(methods.simulate_dirichlet, h=0.1))
     methods.main([*words, "--seeds", "2"])
     results = sorted(tmp_path.rglob("result.json"))
     before = [path.stat().st_mtime_ns for path in results]

@@ -28,6 +28,7 @@ def test_early_stopping_keeps_rows_and_hides_the_noise_level(tmp_path, monkeypat
         return whole(problem, method, **words)
 
     monkeypatch.setattr(eitdip, "solve", watched, raising=False)
+    monkeypatch.setattr(early_stopping, "SIZE", 32)
     words = ["--out", str(tmp_path), "--operators", "denoise", "--pictures", "moon", "--seeds", "1", "--patience", "3"]
     early_stopping.main(words)
     first = (tmp_path / "table.md").read_text()
@@ -46,6 +47,7 @@ def test_the_table_of_gaps():
 
 def test_total_variation_gets_its_best_weight(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dip_against_tv, "WEIGHTS", (1.0, 20.0))
+    monkeypatch.setattr(dip_against_tv, "SIZE", 32)
     monkeypatch.setattr(dip_against_tv, "PRIOR", {"channels": 4, "levels": 2, "steps": 4})
     dip_against_tv.main(["--out", str(tmp_path), "--pictures", "camera", "--seeds", "1"])
     row = json.loads((tmp_path / "inpaint-camera-0.json").read_text())
@@ -53,8 +55,11 @@ def test_total_variation_gets_its_best_weight(tmp_path, monkeypatch, capsys):
     assert "| inpaint | camera | 1 |" in (tmp_path / "table.md").read_text()
 
 
-def test_the_instability_experiment(tmp_path, capsys):
-    words = ["--out", str(tmp_path), "--images", "1", "--pairs", "8", "--epochs", "1", "--steps", "2"]
+def test_the_instability_experiment(tmp_path, monkeypatch, capsys):
+    small = {"channels": 4, "levels": 2}
+    monkeypatch.setattr(worst_perturbation, "PRIORS", {"DIP": ("dip", small), "DIP + TV": ("dip-tv", small)})
+    monkeypatch.setattr(worst_perturbation, "TV_STEPS", 20)
+    words = ["--out", str(tmp_path), "--images", "1", "--pairs", "8", "--epochs", "1", "--steps", "1"]
     worst_perturbation.main(words)
     table = (tmp_path / "table.md").read_text()
     lines = table.splitlines()
@@ -76,13 +81,14 @@ def scans(tmp_path, rng, monkeypatch):
     image[8:30, 10:32] = 1 + 0.5j
     kspace = CartesianMRI(np.ones((40, 40), bool))(image)
     np.save(folder / "mri_brain_8ch" / "cartesian_ksp.npy", np.concatenate([kspace, 1j * kspace]))
-    mu = pet_projector(pet.ParallelGeometry())(np.pad(np.full((64, 64), 0.05, np.float32), 32))
+    mu = pet_projector(pet.ParallelGeometry(), (64, 64))(np.pad(np.full((32, 32), 0.05, np.float32), 16))
     blank = np.full((pet.BINS, pet.ANGLES), 20.0)
     np.savez(
         folder / "pet_transmission" / "pet_transmission_halfA.npz",
         trans=rng.poisson(20 * np.exp(-mu)).T, blank=blank,
     )  # fmt: skip
     monkeypatch.setenv("EITDIP_DATA", str(folder))
+    monkeypatch.setattr(unseen_measurements, "CGLS_STEPS", 6)
     monkeypatch.setattr(unseen_measurements, "EM_STEPS", 4)
     monkeypatch.setattr(unseen_measurements, "PIXEL_STEPS", 4)
     monkeypatch.setattr(unseen_measurements, "MRI_WEIGHTS", (2.0, 5.0))

@@ -40,7 +40,7 @@ from eitdip.supervised import (
 )
 from eitdip.writing import make_folder
 
-SIDE, VIEWS, NOISE, SIZE, TV = 48, 24, 0.02, 0.02, 5e-4
+SIDE, VIEWS, NOISE, SIZE, TV, TV_STEPS = 48, 24, 0.02, 0.02, 5e-4, 300
 LEARNED = {
     "FBP + U-Net": PostProcessing,
     "learned gradient": LearnedGradient,
@@ -103,7 +103,8 @@ class Experiment:
         if name == "FBP":
             return self.operator.pinv
         if name == "TV":
-            return lambda y: total_variation(self.operator, y, TV, steps=300, tolerance=0.0, lower=0.0, upper=1.0)
+            bounds = {"lower": 0.0, "upper": 1.0}
+            return lambda y: total_variation(self.operator, y, TV, steps=TV_STEPS, tolerance=0.0, **bounds)
         model = LEARNED[name](self.operator)
         path = None if self.folder is None else self.folder / f"{name.replace(' ', '-')}.safetensors"
         pairs = ellipse_pairs(self.operator, self.pairs, 0, self.noise)

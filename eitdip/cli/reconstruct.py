@@ -8,6 +8,8 @@ from eitdip.cli.exits import EXIT_DONE, EXIT_INTERRUPTED
 from eitdip.cli.settings import PATH, WithSettings, chosen_settings
 from eitdip.errors import DivergenceError, EitdipError
 
+_FAR = 0.2, 3.0  # chi^2 / N below and above which the screen says what to check
+
 
 @click.command(cls=WithSettings)
 @click.argument("data", nargs=-1, required=True)
@@ -106,11 +108,30 @@ def _rows(summary: dict) -> dict[str, str]:
     known = "" if summary["noise level known"] else " (noise level unknown)"
     rows["misfit"] = f"{summary['misfit']:.4g}{known}"
     if "background" in summary:
-        rows["background"] = f"{summary['background']:.4g} S/m"
+        rows["background"] = f"{summary['background']:.4g} {summary['unit']}"
+    if summary.get("calibration"):
+        rows["calibration"] = f"misses the empty tank by {100 * summary['calibration']['error']:.2g} %"
+    rows |= _check(summary)
     rows["seconds"] = f"{summary['seconds']['total']:.1f} (model {summary['seconds']['model']:.1f})"
     for name, value in (summary["metrics"] or {}).items():
         rows[name] = "-" if value is None else f"{value:.4g}"
     return rows
+
+
+def _check(summary: dict) -> dict[str, str]:
+    """A line if the data are far from explained to the noise, or beyond it: what to look at."""
+    misfit, body = summary["misfit"], summary["kind"] != "image"
+    if not summary["noise level known"]:
+        return {}
+    if misfit > _FAR[1]:
+        causes = ["the deviations in the data", "more steps or a smaller weight of the penalty"]
+        causes += ["numbering and polarity of electrodes, geometry, contact_impedance, units (mV, mm)"] * body
+        return {"check": f"chi^2/N is {misfit:.3g}, not about 1: {'; '.join(causes)}"}
+    # The deviance of few counts is far below 1 by itself.
+    if misfit < _FAR[0] and summary["problem"] != "pet":
+        causes = "whether the deviations in the data are too large, and units; else noise is fitted: fewer steps"
+        return {"check": f"chi^2/N is {misfit:.3g}, not about 1: {causes}"}
+    return {}
 
 
 def _table(rows: dict[str, str]) -> str:

@@ -4,7 +4,8 @@ Write it with `save`, or with h5py by this layout (sizes: K excitations, M measu
 electrodes; "?" marks what may be left out; numbers of any real type are read as float64):
 
     /                     attributes format = "eitdip measurements", version = 1,
-                          model = "electrodes", "dirichlet" or "neumann", provenance? = JSON text
+                          model = "electrodes", "dirichlet" or "neumann", provenance? = JSON text,
+                          conductivity_unit? = text for pictures and tables, by default "S/m"
     patterns/sources      (K, L)  currents, A; each row sums to zero
     patterns/moments      (M, L)  measurement m is sum_l moments[m, l] U_l
     data/values           (K, M)  V; NaN only where the mask is false
@@ -13,7 +14,7 @@ electrodes; "?" marks what may be left out; numbers of any real type are read as
     data/reference?       (K, M)  the same measurements of the homogeneous body, V
     data/reference_mask?  (K, M)  true where it was measured, if that is more than data/mask; by default
                           where data/mask is: what lies beyond counts nowhere, whatever stands there
-    data/truth?           (H, W)  true conductivity, S/m, row 0 at the top, over the bounding square;
+    data/truth?           (H, W)  true conductivity, row 0 at the top, over the bounding square;
                           (D, H, W) of a solid, slice 0 at the bottom, over the bounding box
     geometry/             attributes kind = "tank", "cylinder", "ball" or "mesh", unit = "m", "cm" or "mm"
       for a tank          attributes radius, electrodes, width, first (degrees), clockwise
@@ -27,7 +28,8 @@ electrodes; "?" marks what may be left out; numbers of any real type are read as
     geometry/contact_impedance   (L,) Ohm m^2 (per m of depth, for plane models); only for "electrodes"
 
 For the other models the patterns have J columns, see `eitdip.data.Measurements`. Any other
-consistent set of units will do (mA with mS and kOhm, for example). Arrays that `save` writes carry
+consistent set of units will do (mA with mS and kOhm, for example; conductivity_unit
+says so). Arrays that `save` writes carry
 checksums, so damage is found when they are read.
 """
 
@@ -88,6 +90,7 @@ def _write(file: h5py.File, measurements: Measurements) -> None:
     file.attrs["format"] = np.bytes_(FORMAT)
     file.attrs["version"] = VERSION
     file.attrs["model"] = np.bytes_(measurements.model)
+    file.attrs["conductivity_unit"] = np.bytes_(measurements.unit.encode())
     file.attrs["provenance"] = np.bytes_(json.dumps(measurements.provenance))
     for group, names in (("patterns", _PATTERNS), ("data", _DATA)):
         for name in sorted(names):
@@ -122,6 +125,7 @@ def _read(file: h5py.File) -> Measurements:
         model=read_text(file, "model"),
         geometry=geometry,
         provenance=_provenance(file),
+        unit=read_text(file, "conductivity_unit", "S/m"),
         **arrays,
     )
 

@@ -29,6 +29,7 @@ from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
 from eitdip.mesh import Tank
 
 TANK = Tank(radius=0.14, electrodes=16, width=0.025, first=90.0, clockwise=True)
+UNIT = "mS per square"  # of conductivities; see above
 FIELDS = ("Uel", "CurrentPattern", "MeasPattern")
 CONTACT_IMPEDANCE = 1e-5  # kOhm m; anything below 1e-4 fits the empty tank alike, 1e-3 is much worse
 
@@ -88,8 +89,9 @@ def load(path, reference=None) -> Measurements:
                 "sha256": data.sha256,
                 "reference": empty.path.name,
                 "reference_sha256": empty.sha256,
-                "units": {"current": "mA", "voltage": "V", "conductivity": "mS per square", "length": "m"},
+                "units": {"current": "mA", "voltage": "V", "conductivity": UNIT, "length": "m"},
             },
+            unit=UNIT,
         )
 
 

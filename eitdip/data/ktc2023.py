@@ -30,6 +30,7 @@ from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeE
 from eitdip.mesh import Tank
 
 TANK = Tank(radius=0.115, electrodes=32, width=0.0113, first=90.0, clockwise=False)
+UNIT = "mS per square"  # of conductivities; see above
 FIELDS = ("Uel", "Inj", "Mpat")
 REFERENCE_FIELDS = ("Uelref", "Injref", "Mpat")
 LEVELS = range(1, 8)
@@ -99,8 +100,9 @@ def load(path, reference=None, level: int = 1) -> Measurements:
                 "reference": empty.path.name,
                 "reference_sha256": empty.sha256,
                 "level": int(level),
-                "units": {"current": "mA", "voltage": "V", "conductivity": "mS per square", "length": "m"},
+                "units": {"current": "mA", "voltage": "V", "conductivity": UNIT, "length": "m"},
             },
+            unit=UNIT,
         )
 
 

@@ -38,13 +38,15 @@ class Measurements:
         reference: The same measurements of the homogeneous body, shape (K, M), or None.
         contact_impedance: Shape (L,), > 0, Ohm m^2 (per m of depth, for plane models); only for
             "electrodes".
-        truth: True conductivity image, S/m, NaN outside the body; or None. Of a plane body shape
+        truth: True conductivity image, in `unit`, NaN outside the body; or None. Of a plane body shape
             (H, W), row 0 at the top, over the bounding square; of a solid (D, H, W), slice 0 at the
             bottom, over the bounding box.
         provenance: Plain JSON values: where the data come from; for simulated data also the
             phantom, noise, seed and mesh hash.
         reference_mask: True where the homogeneous body was measured, shape (K, M), at least where `mask` is; None for
             just there. Only for a reference that is known beyond `mask`: nothing else there is ever used.
+        unit: Of all conductivities, for pictures and tables; "mS per square", for example, where currents
+            are in mA and the depth of a plane tank is not known.
 
     Attributes:
         data: Values, deviation and mask as what is fitted.
@@ -67,12 +69,15 @@ class Measurements:
     truth: np.ndarray | None = None
     provenance: dict = field(default_factory=dict)
     reference_mask: np.ndarray | None = None
+    unit: str = "S/m"
     data: Data = field(init=False)
     empty: Data | None = field(init=False)
 
     def __post_init__(self):
         if self.model not in MODELS:
             raise OptionError(f"unknown model: got {self.model!r}, expected one of: {', '.join(MODELS)}")
+        if not isinstance(self.unit, str) or not 0 < len(self.unit) <= 40 or not self.unit.isprintable():
+            raise OptionError(f"unit of the conductivity: got {self.unit!r}, expected a short text such as 'S/m'")
         for name in ("sources", "moments", "values", "deviation", "reference", "contact_impedance", "truth"):
             value = getattr(self, name)
             if value is not None:

@@ -68,16 +68,16 @@ def scaled(pixels: np.ndarray, source, white: float | None = None) -> np.ndarray
     kind = pixels.dtype
     low, high = float(pixels.min()), float(pixels.max())
     if white is None:
-        if kind == np.uint8 or kind == bool:
-            white = float(np.iinfo(np.uint8).max) if kind == np.uint8 else 1.0
+        if kind.kind == "b" or kind == np.uint8:
+            white = 255.0 if kind == np.uint8 else 1.0
         elif kind.kind == "u" and kind.itemsize == 2 and high > 4095:
             white = 65535.0
         elif kind.kind == "f":
             white = 1.0
         else:
             raise InvalidDataError(
-                f"{source}: got numbers of {8 * kind.itemsize} bits from {low:g} to {high:g}, whose range is not known; "
-                "state the number that is white, such as white=4095 for 12 bits"
+                f"{source}: got numbers of {8 * kind.itemsize} bits from {low:g} to {high:g}, whose range is not "
+                "known; state the number that is white, such as white=4095 for 12 bits"
             )
     if not 0 <= low <= high <= white:  # also if one is NaN
         raise InvalidDataError(

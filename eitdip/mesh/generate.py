@@ -4,6 +4,7 @@ import numpy as np
 
 from eitdip.errors import OptionError, require
 from eitdip.mesh.domain import Domain
+from eitdip.mesh.grading import Grading
 
 
 def disk(
@@ -22,12 +23,13 @@ def disk(
 
     Args:
         radius: m.
-        h: Edge length, m.
+        h: Edge length, m. Towards the ends of electrodes, where the current density is singular, edges
+            shrink to h / 16 or an eighth of an electrode.
         electrodes: Number L; 0 or at least 2.
         width: Length of each electrode along the boundary, m.
         first: Angle of the middle of electrode 1, degrees from the x axis.
         clockwise: Numbering direction of the electrodes.
-        h_boundary: Edge length on the boundary, m; default h, at most half an electrode.
+        h_boundary: Edge length on the boundary, m; default h.
         inclusions: Circles (x, y, r), m, inside the disk and apart, which the mesh follows.
         degree: 1 for straight, 2 for curved triangles.
 
@@ -39,13 +41,16 @@ def disk(
     _check_electrodes(radius, electrodes, width, first)
     _check_inclusions(radius, inclusions)
     gmsh = require("gmsh", "mesh")
-    edge = min(h if h_boundary is None else h_boundary, 0.5 * width if electrodes else np.inf)
+    edge = h if h_boundary is None else h_boundary
+    grading = Grading(radius, h, min(h, edge), electrodes, width) if electrodes else None
     gmsh.initialize(interruptible=False)
     try:
         gmsh.option.setNumber("General.Terminal", 0)
         gmsh.option.setNumber("Mesh.MeshSizeExtendFromBoundary", 1)
         gmsh.model.add("disk")
-        arcs = _boundary(gmsh, radius, edge, electrodes, width, first, clockwise)
+        arcs, ends = (
+            _boundary(gmsh, grading, first, clockwise) if grading else (_plain_boundary(gmsh, radius, edge), [])
+        )
         holes = [_circle(gmsh, *circle, h) for circle in inclusions]
         loop = gmsh.model.geo.addCurveLoop([arc for arc, _ in arcs])
         center = gmsh.model.geo.addPoint(0, 0, 0, h) if not inclusions else None
@@ -55,6 +60,8 @@ def disk(
         if center is not None:
             gmsh.model.mesh.embed(0, [center], 2, surface)
         gmsh.option.setNumber("Mesh.MeshSizeMax", h)
+        if grading is not None:
+            grading.impose(gmsh, ends)
         gmsh.model.mesh.generate(2)
         gmsh.model.mesh.setOrder(degree)
         return _extract(gmsh, surfaces, arcs, degree)
@@ -93,25 +100,41 @@ def _check_inclusions(radius, inclusions) -> None:
                 raise OptionError(f"inclusions {j} and {i}: got circles that touch or overlap, expected them apart")
 
 
-def _boundary(gmsh, radius, edge, electrodes, width, first, clockwise):
-    """Arcs around the circle in order, each with its electrode number or 0."""
+def _boundary(gmsh, grading: Grading, first: float, clockwise: bool):
+    """Arcs of one edge each around the circle in order, each with its electrode number or 0; the electrodes' ends."""
+    geo, radius, count = gmsh.model.geo, grading.radius, grading.electrodes
+    pitch, half = 2 * np.pi / count, 0.5 * grading.width / radius
+    covered, bare = grading.nodes(grading.width), grading.nodes(grading.gap)
+    order = np.arange(count)[:: -1 if clockwise else 1]
+    angles, tags = [], []
+    for place, number in enumerate(order.tolist()):
+        middle = np.radians(first) + pitch * (place - (count - 1 if clockwise else 0))
+        angles += [middle - half + 2 * half * covered[:-1], middle + half + (pitch - 2 * half) * bare[:-1]]
+        tags += [number + 1] * (len(covered) - 1) + [0] * (len(bare) - 1)
+    middle = geo.addPoint(0, 0, 0)
+    points = [geo.addPoint(radius * np.cos(angle), radius * np.sin(angle), 0) for angle in np.concatenate(angles)]
+    arcs = []
+    for i, tag in enumerate(tags):
+        arc = geo.addCircleArc(points[i], middle, points[(i + 1) % len(points)])
+        geo.mesh.setTransfiniteCurve(arc, 2)
+        arcs.append((arc, tag))
+    geo.synchronize()
+    geo.remove([(0, middle)])
+    return arcs, [point for i, point in enumerate(points) if tags[i] != tags[i - 1]]
+
+
+def _plain_boundary(gmsh, radius: float, edge: float):
+    """Four arcs around the circle, without electrodes."""
     geo = gmsh.model.geo
     middle = geo.addPoint(0, 0, 0)
-    if electrodes:
-        turn = -1 if clockwise else 1
-        mid = np.radians(first) + turn * 2 * np.pi * np.arange(electrodes) / electrodes
-        half = 0.5 * width / radius
-        cuts = [(angle, tag + 1) for tag, angle in enumerate(mid - half)] + [(angle, 0) for angle in mid + half]
-        cuts = sorted((angle % (2 * np.pi), tag) for angle, tag in cuts)
-    else:
-        cuts = [(2 * np.pi * i / 4, 0) for i in range(4)]
-    points = [geo.addPoint(radius * np.cos(a), radius * np.sin(a), 0, edge) for a, _ in cuts]
+    angles = [2 * np.pi * i / 4 for i in range(4)]
+    points = [geo.addPoint(radius * np.cos(a), radius * np.sin(a), 0, edge) for a in angles]
     arcs = []
-    for i, (angle, tag) in enumerate(cuts):
-        arc = geo.addCircleArc(points[i], middle, points[(i + 1) % len(points)])
-        span = (cuts[(i + 1) % len(cuts)][0] - angle) % (2 * np.pi)
+    for i, angle in enumerate(angles):
+        arc = geo.addCircleArc(points[i], middle, points[(i + 1) % 4])
+        span = (angles[(i + 1) % 4] - angle) % (2 * np.pi)
         geo.mesh.setTransfiniteCurve(arc, 1 + max(1, int(np.ceil(span * radius / edge - 1e-9))))
-        arcs.append((arc, tag))
+        arcs.append((arc, 0))
     geo.synchronize()
     geo.remove([(0, middle)])
     return arcs

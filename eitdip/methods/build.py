@@ -6,9 +6,10 @@ import torch
 
 from eitdip.cost import Stopwatch
 from eitdip.errors import OptionError
+from eitdip.methods.names import CLASSICAL
 from eitdip.methods.objectives import objective
 from eitdip.methods.optimizers import optimizer
-from eitdip.methods.options import CLASSICAL, Method, Running
+from eitdip.methods.options import Method, Running
 from eitdip.methods.stopping import stopping_rule
 from eitdip.objective import Objective
 from eitdip.problems.problem import Problem

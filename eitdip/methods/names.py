@@ -1,4 +1,13 @@
-"""The named methods: settings that differ from the defaults, the same for tanks and pictures."""
+"""The named methods: settings that differ from the defaults, the same for tanks and pictures; and all other names."""
+
+NETWORKS = ("decoder", "unet", "skip", "deep-decoder", "convolutional-decoder")
+COORDINATES = ("fourier", "sine")
+GENERATORS = (*NETWORKS, "two-layer", *COORDINATES, "level-set", "pixels", "vertices", "cells")
+NEURAL_PDE = ("pinn", "bar-sochen", "deep-galerkin", "deep-ritz", "deep-ritz-naive")
+LOOP = ("adam", "lbfgs", "gauss-newton", "linearized")
+CLASSICAL = ("pinv", "cgls", "primal-dual", "em")
+STOPS = ("budget", "discrepancy", "held-out", "variance", "sure")
+FREE = ("cells", "vertices", "pixels")
 
 _CELLS = {"generator": "cells"}
 _NEURAL_PDE = {"link": "exp", "steps": 1500, "learning_rate": 0.01}

@@ -3,22 +3,13 @@
 A setting that is None is decided by the kind of problem: a plane body, a solid or an image.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import log2
 
-import numpy as np
-
-from eitdip.errors import OptionError, choose
-from eitdip.methods.names import METHODS
+from eitdip.errors import choose
+from eitdip.methods import needs
+from eitdip.methods.names import CLASSICAL, GENERATORS, LOOP, METHODS, NEURAL_PDE, STOPS
 from eitdip.settings import completed, configured, setting
-
-NETWORKS = ("decoder", "unet", "skip", "deep-decoder", "convolutional-decoder")
-COORDINATES = ("fourier", "sine")
-GENERATORS = (*NETWORKS, "two-layer", *COORDINATES, "level-set", "pixels", "vertices", "cells")
-NEURAL_PDE = ("pinn", "bar-sochen", "deep-galerkin", "deep-ritz", "deep-ritz-naive")
-LOOP = ("adam", "lbfgs", "gauss-newton", "linearized")
-CLASSICAL = ("pinv", "cgls", "primal-dual", "em")
-STOPS = ("budget", "discrepancy", "held-out", "variance", "sure")
 
 
 def _channels(method: "Method") -> int:
@@ -140,18 +131,7 @@ class Method:
 
     def used(self, kind: str) -> set[str]:
         """Names of the settings that decide anything for a kind of problem."""
-        body, always = kind != "image", {"objective", "optimizer", "seed", "seeds"}
-        if self.optimizer in CLASSICAL:
-            return always | _OF_OPTIMIZER[self.optimizer]
-        names = always | {"link", "steps", "stop", "held_out"} | _OF_OPTIMIZER[self.optimizer]
-        names |= _OF_STOP[self.completed(kind).stop] | ({"low", "high"} if body and self.link == "bounded" else set())
-        if self.objective != "variational":
-            return names | _OF_OBJECTIVE.get((self.objective, self.preset), _OF_OBJECTIVE[self.objective, "balanced"])
-        names |= {"generator", "misfit", "tv", "l1", "tikhonov"} | ({"fit_drift"} if body else set())
-        generator = self.completed(kind).generator
-        names |= {"size"} if body and generator not in ("cells", "vertices") else set()
-        names |= {"channels"} if generator not in FREE else set()
-        return names | ({"levels", "input_noise"} if generator in NETWORKS else set())
+        return needs.used(self, kind)
 
     def check(self, problem) -> None:
         """Make sure, before any work, that the method can solve a problem.
@@ -162,95 +142,7 @@ class Method:
         Raises:
             OptionError: If it needs what the problem does not have, or a setting is given that decides nothing here.
         """
-        unknown, kind = problem.unknown, problem.unknown.kind
-        used, chosen = self.used(kind), self.completed(kind)
-        for known in fields(self):
-            value = getattr(self, known.name)
-            if value != known.default and known.name not in used:
-                raise OptionError(
-                    f"option {known.name}: got {value} for {problem.name}, but the method uses only "
-                    f"{', '.join(sorted(used))}; leave it out"
-                )
-
-        def refuse(name: str, expected: str):
-            raise OptionError(f"option {name}: got {getattr(chosen, name)!r} for {problem.name}, expected {expected}")
-
-        counts = problem.data.noise.name == "poisson"
-        if self.objective != "variational":
-            measured = problem.measurements
-            if measured is None or measured.model != "dirichlet" or unknown.dimension != 2:
-                refuse("objective", "Dirichlet data of a disk; use variational, such as dip-tv")
-            if self.optimizer not in ("adam", "lbfgs"):
-                refuse("optimizer", "adam or lbfgs for networks as potentials")
-        elif self.optimizer in CLASSICAL:
-            if kind != "image" or (self.optimizer != "em" and not problem.model.linear and self.optimizer != "pinv"):
-                refuse("optimizer", f"one of {', '.join(LOOP)}: there is no such solver for a nonlinear model")
-            if counts != (self.optimizer == "em") and self.optimizer != "pinv":
-                refuse("optimizer", "em for counts, whose noise grows with them, and for counts alone")
-        else:
-            if kind == "image" and (chosen.generator in ("cells", "vertices") or self.optimizer in LOOP[2:]):
-                refuse("optimizer" if self.optimizer in LOOP[2:] else "generator", "one for images: a mesh is needed")
-            if self.optimizer in LOOP[2:] and chosen.generator not in FREE:
-                refuse("generator", f"one of {', '.join(FREE)} for {self.optimizer}")
-            if unknown.channels > 1 and chosen.generator not in (*NETWORKS, "pixels"):
-                refuse("generator", f"a convolutional one or pixels for an image of {unknown.channels} channels")
-        if self.misfit != "likelihood":
-            if self.misfit not in problem.misfits or chosen.held_out:
-                refuse("misfit", "likelihood; this one needs Dirichlet data, complete, with held_out=0")
-            if self.optimizer in LOOP[2:]:
-                refuse("misfit", f"likelihood for {self.optimizer}")
-        if self.link == "free" and (unknown.unit is None or counts):
-            refuse("link", "bounded, exp or softplus: values are positive")
-        if self.link in ("exp", "softplus") and kind == "image" and not (counts or unknown.low == 0):
-            refuse("link", "bounded or free: values may be negative")
-        if self.optimizer in CLASSICAL:
-            return
-        if chosen.stop == "held-out" and not chosen.held_out:
-            refuse("held_out", "> 0 for the stopping rule 'held-out'")
-        if chosen.stop == "discrepancy" and not problem.data.noise.known:
-            refuse("stop", "held-out: the noise level is unknown")
-        if chosen.average and (self.objective != "variational" or self.optimizer != "adam" or chosen.stop == "sure"):
-            refuse("average", "0 but for adam, without the rule sure")
-        if chosen.stop == "sure":
-            self._check_sure(problem, refuse)
-
-    def _check_sure(self, problem, refuse) -> None:
-        """Stein's estimate is for y = x + noise of known deviation."""
-        if problem.data.noise.name != "gaussian" or not problem.data.noise.known:
-            refuse("stop", "Gaussian noise of known deviation for 'sure'")
-        space = problem.model.domain
-        x = space.random(np.random.default_rng(0))
-        if space.shape != problem.model.range.shape or not np.allclose(problem.model(x), x, rtol=1e-5):
-            refuse("stop", "a model that is the identity for 'sure', such as denoise")
-
-
-FREE = ("cells", "vertices", "pixels")
-_OF_OPTIMIZER = {
-    "adam": {"learning_rate", "schedule", "average"},
-    "lbfgs": {"learning_rate"},
-    "gauss-newton": set(),
-    "linearized": set(),
-    "pinv": set(),
-    "cgls": {"steps", "tikhonov"},
-    "primal-dual": {"steps", "tv", "link"},
-    "em": {"steps"},
-}
-_OF_STOP = {
-    "budget": set(),
-    "discrepancy": set(),
-    "held-out": {"patience"},
-    "variance": {"patience", "window"},
-    "sure": {"patience"},
-}
-_SAMPLED = {"points", "equation", "channels"}
-_OF_OBJECTIVE = {
-    ("pinn", "balanced"): _SAMPLED | {"tv", "boundary"},
-    ("deep-galerkin", "balanced"): _SAMPLED | {"tv", "boundary"},
-    ("bar-sochen", "balanced"): _SAMPLED | {"boundary", "preset"},
-    ("bar-sochen", "paper"): {"points", "preset"},
-    ("deep-ritz", "balanced"): _SAMPLED | {"tv"},
-    ("deep-ritz-naive", "balanced"): _SAMPLED | {"tv"},
-}
+        needs.check(self, problem)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from eitdip.errors import ShapeError
-from eitdip.plot.style import DARK, log_axis, picture
+from eitdip.plot.style import DARK, log_axis, picture, plain
 
 _MARKERS = "os^vDP*X<>h"
 _WORDS = {"relative L2": "relative L2 error", "PSNR": "PSNR (dB)", "chi2": "χ²/N of the method's own data term"}
@@ -13,7 +13,7 @@ def against_time(path, histories, quantity: str) -> None:
     """A quantity against the seconds of the steps, for several methods.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes: .png, .pdf or .svg.
         histories: Label to a history with "seconds" and the quantity, as in `eitdip.reconstruction.Result`.
         quantity: "relative L2", "PSNR" or "chi2".
     """
@@ -27,7 +27,7 @@ def against_time(path, histories, quantity: str) -> None:
             few = len(history["seconds"]) <= 30
             marker = _MARKERS[number % len(_MARKERS)]
             axes.plot(
-                history["seconds"], history[quantity], color=f"C{number % 10}", label=label, marker=marker,
+                history["seconds"], history[quantity], color=f"C{number % 10}", label=plain(label), marker=marker,
                 markersize=4.5, markevery=1 if few else [-1], linestyle="-" if number < 10 else "--",
             )  # fmt: skip
         if quantity == "chi2":

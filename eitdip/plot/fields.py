@@ -16,7 +16,7 @@ def conductivity(path, domain, sigma, *, truth=None, background=None, title="", 
     """A conductivity on its mesh, with the electrodes; beside it the truth, if known.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes: .png, .pdf or .svg.
         domain: An `eitdip.mesh.Domain`.
         sigma: Per cell (C,) or per vertex (V,), file order, in `unit`.
         truth: Image (H, W) over the bounding square, row 0 at the top, NaN outside the body.
@@ -26,7 +26,8 @@ def conductivity(path, domain, sigma, *, truth=None, background=None, title="", 
     """
     sigma = _checked_sigma(domain, sigma)
     panels = {"": sigma} if truth is None else {"reconstruction": sigma, "truth": checked("truth", truth, 2)}
-    style, draw_bar = colour_scale(list(panels.values()), background, unit)
+    sizes = [_sizes(domain, values) for values in panels.values()]
+    style, draw_bar = colour_scale(list(panels.values()), background, unit, sizes)
     with picture(path, (5.4, 4.6) if truth is None else (9.6, 4.6), title, "compressed") as figure:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (name, values) in zip(grid, panels.items(), strict=True):
@@ -48,7 +49,7 @@ def draw_field(ax, domain, sigma, *, background=None, title="", unit="S/m"):
     """
     ax, solid = axes_or_new(ax), domain.dimension == 3
     sigma = checked_solid(domain, sigma) if solid else _checked_sigma(domain, sigma)
-    style, draw_bar = colour_scale([sigma], background, unit)
+    style, draw_bar = colour_scale([sigma], background, unit, [_sizes(domain, sigma)])
     drawn = (draw_section if solid else _draw_panel)(ax, domain, sigma, style, title)
     draw_bar(ax.figure, drawn, [ax])
     return ax
@@ -58,7 +59,7 @@ def images(path, panels, *, extent=None, background=None, title="", unit="S/m") 
     """Conductivity images side by side on one colour scale.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes: .png, .pdf or .svg.
         panels: Name to image (H, W), row 0 at the top, in `unit`, NaN outside the body; sizes may differ.
         extent: (left, right, bottom, top) of all images, m; None for no axes.
         background, title, unit: As for `conductivity`.
@@ -84,7 +85,7 @@ def labels(path, segmented, truth=None) -> None:
     """A segmentation into water, resistive and conductive; beside it the truth, if known.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes: .png, .pdf or .svg.
         segmented: Shape (H, W), row 0 at the top: 0 water, 1 resistive, 2 conductive.
         truth: Likewise, same shape.
     """
@@ -110,6 +111,16 @@ def _checked_sigma(domain, sigma) -> np.ndarray:
     if sigma.size not in (count, vertices):
         raise ShapeError(f"sigma: got {sigma.size}, expected {count} (cells) or {vertices} (vertices)")
     return sigma
+
+
+def _sizes(domain, values: np.ndarray) -> np.ndarray | None:
+    """What each value stands for: the size of its cell, a third of those around its vertex; pixels are equal."""
+    if values.ndim > 1:
+        return None
+    if values.size == len(domain.cells):
+        return domain.cell_sizes
+    around = np.bincount(domain.corners.ravel(), np.repeat(domain.cell_sizes, 3), minlength=len(domain.points))
+    return around[domain.vertices] / 3
 
 
 def _draw_panel(axes, domain, values: np.ndarray, style: dict, title: str):

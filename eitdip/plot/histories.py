@@ -11,7 +11,7 @@ def data_fit(path, data, prediction, deviation, mask, *, unit="") -> None:
     """Measured against predicted data of up to four excitations, and all residuals in units of the noise.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes: .png, .pdf or .svg.
         data: Shape (K, M), in `unit`.
         prediction: Likewise.
         deviation: Standard deviation of each entry, likewise.
@@ -40,7 +40,7 @@ def curves(path, history, kept=None) -> None:
     """Loss and its terms, chi^2 / N and the error, as far as known, against the step; values <= 0 are left out.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes: .png, .pdf or .svg.
         history: Name to values per step, as in `eitdip.reconstruction.Result`.
         kept: The step whose iterate was kept.
     """

@@ -7,7 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from eitdip import fem
+from eitdip.data.data import Data
 from eitdip.data.measurements import Measurements
+from eitdip.data.noise import Gaussian
 from eitdip.errors import InvalidDataError, OptionError, choose
 from eitdip.fem.direct import Cholesky
 from eitdip.fem.harmonics import spherical_harmonics
@@ -19,7 +21,9 @@ from eitdip.objective.differences import MeshGradients, MeshJumps, PixelDifferen
 from eitdip.objective.misfit import EnergyGaps
 from eitdip.operator import ForwardModel, Matrix
 from eitdip.parameterization import Bounded
-from eitdip.problems.instrument import calibrate
+from eitdip.problems.grounding import with_mean_zero
+from eitdip.problems.injections import judge_rows
+from eitdip.problems.instrument import Calibration, calibrate
 from eitdip.problems.meshing import SOLVERS, Meshing
 from eitdip.problems.problem import Problem
 from eitdip.problems.simulate_bodies import refuse_inverse_crime
@@ -102,9 +106,12 @@ class Body(Unknown):
         domain, known = self.domain, problem.calibration
         return {
             "background": self.start,
+            "unit": problem.measurements.unit,
             "calibration": None if known is None else {
                 "error": known.error,
                 "gain spread": float(known.gain.std()),
+                "least gain": float(known.gain.min()),
+                "largest gain": float(known.gain.max()),
                 "offset rms": float(np.sqrt(np.square(known.offset).mean())),
             },
             "mesh": {"nodes": len(domain.points), "cells": len(domain.cells), "hash": domain.hash},
@@ -128,25 +135,33 @@ def prepare(measurements: Measurements, meshing: Meshing | None = None, comm=Non
         domain = _mesh(measurements, meshing, comm.size)
     choices = {"comm": comm, "solver": meshing.solver, "mesh_ranks": meshing.mesh_ranks}
     model = forward_model(measurements, domain, **choices)
-    calibration, data, background = None, measurements.data, meshing.background
-    if measurements.reference is not None:
-        # The reference has all entries that were measured on the empty body, also beyond the mask.
-        seen = np.isfinite(measurements.reference)
-        instrument = meshing.calibrate and measurements.model == "electrodes"
-        voltages = measurements.model != "dirichlet"
-        calibration = calibrate(model, measurements.reference, seen, instrument=instrument, voltages=voltages)
-        background = calibration.background if background is None else background
-        values = calibration.difference_data(measurements.values, measurements.reference)
-        data = replace(data, values=values)
-    if background is None:
-        raise OptionError("option background: the data bring no reference measurement, so set it (S/m)")
-    if calibration is None:
-        model(np.full(model.domain.shape, float(background)))  # seeds start from the background's solver state
+    if measurements.reference is None and meshing.background is None:
+        raise OptionError(f"option background: the data bring no reference measurement, so set it ({measurements.unit})")
+    data, calibration = _calibrated(measurements, meshing, model)
+    background = calibration.background if meshing.background is None else meshing.background
     body = Body(model.discretization, background)
     return Problem(
         measurements.model, model, data, body, measurements.truth, model.state(), comm, measurements, calibration,
         _other_misfits(measurements, body, data.values, choices), _hash(measurements, meshing),
     )  # fmt: skip
+
+
+def _calibrated(measurements: Measurements, meshing: Meshing, model: ForwardModel) -> tuple[Data, Calibration | None]:
+    """What is fitted, and what the reference told, if there is one; the model's last call is at the background."""
+    data, empty = with_mean_zero(measurements, model)
+    if empty is None:
+        expected = model(np.full(model.domain.shape, meshing.background))
+        judge_rows("values", data.values, expected, "the model's at the background", data.mask)
+        return data, None
+    calibration = calibrate(
+        model, empty.values, empty.mask,
+        instrument=meshing.calibrate and measurements.model == "electrodes",
+        voltages=measurements.model != "dirichlet",
+        background=None if meshing.calibrate else meshing.background,
+    )  # fmt: skip
+    judge_rows("values", data.values, empty.values, "the reference's", data.mask)
+    values = calibration.difference_data(data.values, empty.values)
+    return replace(data, values=values, noise=Gaussian(calibration.deviation(data.deviation))), calibration
 
 
 def linear_solvers() -> tuple[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eitdip.runs.pictures import write_pictures
 from eitdip.runs.versions import versions
-from eitdip.writing import write_atomically
+from eitdip.writing import make_folder, write_atomically
 
 
 def write(out: Path, solution) -> dict:
@@ -20,6 +20,7 @@ def write(out: Path, solution) -> dict:
         What went into result.json.
     """
     summary = summarize(solution)
+    make_folder(out)
     write_atomically(out / "estimate.npz", _arrays(solution))
     if solution.results:
         write_atomically(out / "history.csv", _history(solution).encode())

@@ -13,7 +13,8 @@ from eitdip.cost import Stopwatch, peak_memory, reset_peak_memory
 from eitdip.errors import EitdipError
 from eitdip.methods import classical
 from eitdip.methods.build import device_of, start
-from eitdip.methods.options import CLASSICAL, Method, Running
+from eitdip.methods.names import CLASSICAL
+from eitdip.methods.options import Method, Running
 from eitdip.methods.options import method as named
 from eitdip.objective.misfit import misfit_of
 from eitdip.problems.problem import Problem

@@ -12,6 +12,7 @@ from eitdip.data import htc2022 as reader
 from eitdip.errors import InvalidDataError
 from eitdip.metrics import mcc
 from eitdip.phantoms import Ellipses
+from eitdip.problems.scans import disc_beam
 
 pytest.importorskip("astra")
 
@@ -34,7 +35,7 @@ def simulate(angles: np.ndarray, gain: float = 1.0) -> reader.DiscData:
     """Views of the body through the acrylic's attenuation curve."""
     disc = reader.DiscData(np.zeros((len(angles), 560)), angles, 410.66, 553.74, 0.2, PIXEL)
     depth = np.linspace(0, 3, 3000)
-    lengths = BODY.integrals(disc.beam, samples=2) / gain
+    lengths = BODY.integrals(disc_beam(disc), samples=2) / gain
     sinogram = htc2022.AIR + np.interp(lengths, htc2022.acrylic(depth + htc2022.AIR), depth)
     return reader.DiscData(sinogram, angles, 410.66, 553.74, 0.2, PIXEL)
 

@@ -9,8 +9,8 @@ import torch
 
 import eitdip
 from eitdip.errors import OptionError
-from eitdip.methods.names import METHODS
-from eitdip.methods.options import CLASSICAL, Method, method
+from eitdip.methods.names import CLASSICAL, METHODS
+from eitdip.methods.options import Method, method
 from eitdip.methods.parameterizations import GENERATORS, LINKS, parameterization
 from eitdip.problems.bodies import Body
 from eitdip.problems.images import Image

@@ -14,7 +14,9 @@ from eitdip.mesh import Ball, Cylinder, Domain, Tank
 from tests.cases.meshes import ring_disk
 from tests.cases.solids import box
 
-ARRAYS = ("sources", "moments", "values", "deviation", "mask", "reference", "contact_impedance", "truth")
+ARRAYS = (
+    "sources", "moments", "values", "deviation", "mask", "reference", "reference_mask", "contact_impedance", "truth",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -58,6 +60,15 @@ def test_round_trip_of_a_tank(measurements, tmp_path):
     save(tmp_path / "tank.h5", measurements)
     assert_same(load(tmp_path / "tank.h5"), measurements)
     assert os.listdir(tmp_path) == ["tank.h5"]
+
+
+def test_round_trip_of_a_reference_that_is_known_beyond_the_mask(measurements, tmp_path):
+    save(tmp_path / "plain.h5", measurements)
+    assert load(tmp_path / "plain.h5").reference_mask is None
+    wider = replace(measurements, reference_mask=np.ones((6, 6), bool))
+    save(tmp_path / "wider.h5", wider)
+    assert_same(load(tmp_path / "wider.h5"), wider)
+    assert load(tmp_path / "wider.h5").empty.mask.all()
 
 
 @pytest.mark.parametrize("degree", [1, 2])

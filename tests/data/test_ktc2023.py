@@ -52,6 +52,17 @@ def test_a_level_keeps_what_the_organisers_say(ktc, level, injections, voltages,
     assert np.linalg.matrix_rank(m.sources[rows]) == rank
 
 
+@pytest.mark.parametrize("level", [1, 4, 7])
+def test_the_water_is_known_with_all_electrodes_at_every_level(ktc, level):
+    m = load(ktc.path, level=level)
+    assert m.empty.mask.all() and m.reference_mask.all()
+    np.testing.assert_array_equal(m.empty.values, ktc.reference_fields["Uelref"].reshape(76, 31))
+    gone = with_nan(ktc, level).reshape(76, 31)
+    file = ktc.write_reference(Uelref=np.where(np.isnan(gone), np.nan, m.reference).reshape(-1, 1))
+    assert file == ktc.reference
+    np.testing.assert_array_equal(load(ktc.path, level=level).empty.mask, ~np.isnan(gone))
+
+
 @pytest.mark.parametrize("level", [2, 4, 7])
 def test_removed_voltages_may_be_nan_or_left_out(ktc, level):
     expected = load(ktc.path, level=level)

@@ -54,6 +54,20 @@ def test_what_is_fitted_is_clean_where_nothing_was_measured():
     assert replace(m, values=3 * m.values).data.values[0, 0] == 3
 
 
+def test_the_reference_counts_where_the_mask_is_true_unless_it_says_more():
+    mask = one_at(0).astype(bool)
+    plain = make(reference=one_at(1e6), mask=mask)
+    assert plain.reference_mask is None and make().empty is None
+    np.testing.assert_array_equal(plain.empty.mask, mask)
+    np.testing.assert_array_equal(plain.empty.values, mask.astype(float))
+    wider = make(reference=one_at(7), mask=mask, reference_mask=np.ones((3, 4)))
+    assert wider.empty.mask.all() and wider.empty.values[2, 1] == 7 and wider.count == 11
+    # Another mask for the same data takes the reference along, unless it has its own.
+    smaller = mask & (np.arange(4) > 0)
+    np.testing.assert_array_equal(replace(plain, mask=smaller).empty.mask, smaller)
+    assert replace(wider, mask=smaller).empty.mask.all()
+
+
 def test_arrays_are_copies_and_provenance_is_plain():
     values = np.ones((3, 4))
     m = make(values=values, provenance={"size": (1, 2)})
@@ -91,6 +105,22 @@ def test_arrays_are_copies_and_provenance_is_plain():
         ({"deviation": one_at(np.inf)}, NotPositiveError, "deviation: excitation 2, measurement 1 is inf"),
         ({"mask": np.zeros((3, 4))}, InvalidDataError, "mask: no measurement is left"),
         ({"mask": np.full((3, 4), 2)}, InvalidDataError, "mask: got other numbers than 0 and 1"),
+        (
+            {"reference": np.ones((3, 4)), "reference_mask": one_at(0)},
+            InvalidDataError,
+            "reference_mask: excitation 2, measurement 1 is false, expected true wherever `mask` is",
+        ),
+        (
+            {"reference": one_at(np.nan), "mask": one_at(0), "reference_mask": np.ones((3, 4))},
+            InvalidDataError,
+            "reference: excitation 2, measurement 1 is nan",
+        ),
+        ({"reference_mask": np.ones((3, 4))}, OptionError, "reference_mask: got one without a reference"),
+        (
+            {"reference": np.ones((3, 4)), "reference_mask": np.full((3, 4), 3)},
+            InvalidDataError,
+            "reference_mask: got other numbers than 0 and 1",
+        ),
         ({"mask": np.ones((4, 3))}, ShapeError, r"mask: got shape \(4, 3\), expected"),
         ({"sources": np.ones(4)}, ShapeError, r"sources: got shape \(4,\), expected two axes"),
         ({"sources": adjacent(5)[:3]}, ShapeError, "moments: got 4 columns, expected 5 as sources"),

@@ -55,3 +55,31 @@ def test_other_files_are_refused(tmp_path):
             load_kspace(tmp_path / "k.npy")
     with pytest.raises(FileFormatError, match="no such file"):
         load_kspace(tmp_path / "absent.npy")
+
+
+def brain(coils: int = 4) -> np.ndarray:
+    """k-space of an ellipse seen by some coils, (coils, 32, 32), k = 0 in the middle."""
+    y, x = np.mgrid[-1:1:32j, -1:1:32j]
+    angle = 2 * np.pi * np.arange(coils)[:, None, None] / coils
+    maps = np.exp(-((x - np.cos(angle)) ** 2 + (y - np.sin(angle)) ** 2) / 1.5)
+    image = maps * ((x / 0.7) ** 2 + (y / 0.5) ** 2 < 1)
+    axes = (-2, -1)
+    return np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image, axes=axes), norm="ortho"), axes=axes)
+
+
+@pytest.mark.parametrize("coils", [1, 4, 24])
+def test_k_space_in_its_layout_is_taken(coils, tmp_path):
+    np.save(tmp_path / "k.npy", brain(coils))
+    assert load_kspace(tmp_path / "k.npy")[0].shape == (coils, 32, 32)
+
+
+def test_coils_in_the_last_axis_are_noticed(tmp_path):
+    np.save(tmp_path / "k.npy", np.moveaxis(brain(24), 0, -1))
+    with pytest.raises(InvalidDataError, match=r"got 32 coils of 32 x 24 points, .* numpy.moveaxis\(kspace, -1, 0\)"):
+        load_kspace(tmp_path / "k.npy")
+
+
+def test_a_middle_in_the_corner_is_noticed(tmp_path):
+    np.save(tmp_path / "k.npy", np.fft.ifftshift(brain(), axes=(-2, -1)))
+    with pytest.raises(InvalidDataError, match="largest samples are in the corners, .* numpy.fft.fftshift"):
+        load_kspace(tmp_path / "k.npy")

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+from eitdip.errors import InvalidDataError, LinearSolverError, NotPositiveError, OptionError, ShapeError
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.patterns import adjacent, against_one, trigonometric_currents
 from eitdip.verify import convergence_order
@@ -60,6 +60,22 @@ def test_shunt_limit():
     errors = np.array(values) - shunt
     assert (errors > 0).all()
     assert errors[-1] < 3e-3 * shunt  # what is left is the averaging of exp over a cell
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e3])
+def test_a_contact_impedance_beyond_double_precision_is_refused(unit):
+    """What counts is z sigma over the size: voltages are off by eps over that, a third at 1e-16."""
+    domain, sigma = ring_disk(4, 8), 1 / unit
+    voltages = {}
+    for z in (1e-8, 1e-12, 1e-13, 1e-16):
+        model = CompleteElectrodeModel(domain, adjacent(8), z * unit, adjacent(8))
+        x = np.full(len(domain.cells), sigma)
+        if z > 5e-13:
+            voltages[z] = model(x) / unit
+        else:
+            with pytest.raises(LinearSolverError, match=r"contact_impedance: electrode \d has .* too small for double"):
+                model(x)
+    np.testing.assert_allclose(voltages[1e-12], voltages[1e-8], rtol=0, atol=1e-4 * np.abs(voltages[1e-8]).max())
 
 
 def full_system(domain, sigma, impedance, currents):

@@ -227,3 +227,9 @@ def test_state_survives_save_and_load():
     one, other = parallel(side=16), parallel(side=16)
     other.load_state_dict(one.state_dict())
     assert isinstance(one, CT) and (one.matrix != other.matrix).nnz == 0
+
+
+def test_degrees_are_not_taken_for_radians():
+    with pytest.raises(InvalidDataError, match="got up to 179, expected radians within two turns; .* numpy.deg2rad"):
+        parallel(angles=np.arange(180.0))
+    ParallelBeam(np.deg2rad(np.arange(-360, 360.0)), 4)

@@ -10,8 +10,8 @@ from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian, Poisson
 from eitdip.errors import OptionError
 from eitdip.methods import objectives
-from eitdip.methods.names import METHODS
-from eitdip.methods.options import CLASSICAL, NEURAL_PDE, method
+from eitdip.methods.names import CLASSICAL, METHODS, NEURAL_PDE
+from eitdip.methods.options import method
 from eitdip.objective.penalty import TotalVariation
 from eitdip.problems.images import image_problem
 from eitdip.problems.problem import Problem

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from eitdip.errors import OptionError
-from eitdip.methods import classical, optimizers, options, stopping
+from eitdip.methods import classical, needs, optimizers, stopping
 from eitdip.methods.build import device_of, start
-from eitdip.methods.names import METHODS
-from eitdip.methods.options import CLASSICAL, LOOP, NEURAL_PDE, Method, Running, method
+from eitdip.methods.names import CLASSICAL, LOOP, METHODS, NEURAL_PDE
+from eitdip.methods.options import Method, Running, method
 from eitdip.methods.parameterizations import GENERATORS, LINKS
 from eitdip.ranks.collectives import alone
 from eitdip.reconstruction import reconstruct
@@ -147,9 +147,9 @@ def test_every_name_has_its_object():
     assert set(GENERATORS) == set(choices["generator"])
     assert set(LINKS) == set(choices["link"])
     assert set(optimizers.OPTIMIZERS) | set(classical.CLASSICAL) == set(choices["optimizer"])
-    assert {"budget", *stopping.STOPS} == set(choices["stop"]) == set(options._OF_STOP)
-    assert set(options._OF_OPTIMIZER) == {*LOOP, *CLASSICAL}
-    assert {name for name, _ in options._OF_OBJECTIVE} == set(NEURAL_PDE)
+    assert {"budget", *stopping.STOPS} == set(choices["stop"]) == set(needs._OF_STOP)
+    assert set(needs._OF_OPTIMIZER) == {*LOOP, *CLASSICAL}
+    assert {name for name, _ in needs._OF_OBJECTIVE} == set(NEURAL_PDE)
 
 
 def test_the_kind_of_problem_decides_what_the_user_does_not():

@@ -8,9 +8,10 @@ import torch
 
 from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian, Poisson
+from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
 from eitdip.methods.build import start
-from eitdip.objective.misfit import EnergyGaps, LeastSquares, PoissonDeviance, misfit_of
+from eitdip.objective.misfit import EnergyGaps, LeastSquares, PoissonDeviance, expected_deviance, misfit_of
 from eitdip.phantoms import phantom
 from eitdip.problems.bodies import Meshing, prepare
 from eitdip.problems.simulate_bodies import simulate_dirichlet
@@ -175,7 +176,7 @@ class TestMisfitOf:
         counts = rng.poisson(5.0, (4, 6))
         misfit = misfit_of(Data(counts, Poisson(2.0)), 0.3, 7)
         assert isinstance(misfit, PoissonDeviance) and misfit.share == 0.3
-        held = np.random.default_rng(7).binomial(counts, 0.3)
+        held = stream(7, "thinning").binomial(counts, 0.3)
         np.testing.assert_array_equal(misfit.held, held)
         np.testing.assert_array_equal(misfit.data, counts - held)
         assert (misfit.background == 2).all() and not misfit_of(Data(counts, Poisson())).held.any()
@@ -185,3 +186,20 @@ class TestMisfitOf:
     def test_senseless_shares_are_refused(self, data, share):
         with pytest.raises(OptionError, match="expected"):
             misfit_of(data, share)
+
+
+@pytest.mark.parametrize(("mean", "expected"), [(0.01, 0.0922), (0.1, 0.4741), (1.7, 1.1524), (20.0, 1.0086), (1e4, 1.0)])
+def test_few_counts_are_not_expected_to_deviate_by_one(mean, expected):
+    """Against draws: sums over counts alone could have the same fault as the table."""
+    assert expected_deviance(np.array(mean)) == pytest.approx(expected, abs=2e-4)
+    counts = np.random.default_rng(1).poisson(mean, 200_000)
+    measured = PoissonDeviance(counts)(torch.full((200_000,), mean, dtype=torch.float64))
+    assert float(measured) == pytest.approx(expected, abs=0.015)
+
+
+def test_the_fitted_part_of_thinned_counts_has_its_own_expectation():
+    counts = np.full(1000, 3.0)
+    whole, part = PoissonDeviance(counts), PoissonDeviance(counts, background=1.0, held_share=0.5)
+    assert whole.expected(torch.full((1000,), 3.0)) == pytest.approx(float(expected_deviance(np.array(3.0))), rel=1e-9)
+    assert part.expected(torch.full((1000,), 3.0)) == pytest.approx(float(expected_deviance(np.array(2.0))), rel=1e-9)
+    assert LeastSquares(counts, 1.0).expected(torch.zeros(1000)) == 1.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.data import load
-from eitdip.methods.options import GENERATORS
+from eitdip.methods.names import GENERATORS
 from eitdip.problems.bodies import Meshing, prepare
 from eitdip.ranks.collectives import world
 from eitdip.runs.session import solve

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eitdip.data import save
-from eitdip.methods.options import GENERATORS
+from eitdip.methods.names import GENERATORS
 from eitdip.ranks.collectives import alone
 from tests.cases.measurements import cem, cylinder, same
 from tests.parallel.run_generators import SIZES, solve_all

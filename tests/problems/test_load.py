@@ -74,7 +74,7 @@ def command(*words) -> int:
 @pytest.mark.parametrize(
     ("task", "settings", "shape"),
     [
-        ("denoise", {}, (40, 40)),
+        ("denoise", {"noise": 0.1}, (40, 40)),
         ("inpaint", {"missing": 0.3}, (40, 40)),
         ("super-resolve", {"factor": 4}, (10, 10)),
         ("deblur", {"width": 2.0}, (40, 40)),
@@ -111,7 +111,7 @@ def test_colours_and_whole_pictures(photo):
 def test_a_sinogram_is_limited_thinned_and_binned(disc):
     problem = eitdip.load(disc, size=16, views=10, span=60.0, start=20.0, binning=4)
     assert problem.model.domain.shape == (16, 16) and problem.truth is None and problem.unknown.low == 0
-    assert problem.data.shape == (11, 14)  # every third of 31 views, four pixels of 56 at a time
+    assert problem.data.shape == (10, 14)  # ten of 31 views, four pixels of 56 at a time
     assert eitdip.load(disc, task="ct", size=16, views=0).data.shape == (181, 56)
 
 
@@ -269,3 +269,46 @@ def test_the_help_names_every_task(capsys):
 def test_a_measured_picture_has_no_noise_level(photo):
     problem = eitdip.load(photo, task="denoise", noise=0, size=16)
     assert problem.data.noise.sigma is None and isinstance(problem.data.noise, Gaussian)
+
+
+def test_a_picture_is_denoised_whole_and_as_it_is(photo, capsys, tmp_path):
+    problem = eitdip.load(photo, task="denoise")
+    assert problem.data.shape == (40, 48) and problem.truth is None and not problem.data.noise.known
+    words = ["reconstruct", photo, "--task", "inpaint", "--method", "pinv", "--set", "size=16", "--out", tmp_path / "o"]
+    assert command(*words) == 0
+    assert "data              simulated from 16 x 16 pixels, noise of deviation 0.05 added" in capsys.readouterr().out
+
+
+def test_own_holes_are_filled(photo, tmp_path):
+    """Told by a mask, or transparent; what they hide has no influence."""
+    known = np.full((40, 48), 255, np.uint8)
+    known[10:20, 12:30] = 0
+    Image.fromarray(known).save(tmp_path / "mask.png")
+    masked = eitdip.load(photo, task="inpaint", mask=str(tmp_path / "mask.png"), colour=True)
+    assert masked.data.shape == (3, 40, 48) and (~masked.data.mask).sum() == 3 * 180 and masked.truth is None
+    pixels = np.asarray(Image.open(photo)).copy()
+    pixels[10:20, 12:30] = 77
+    rgba = np.concatenate([pixels, known[..., None]], axis=2)
+    Image.fromarray(rgba).save(tmp_path / "hole.png")
+    transparent = eitdip.load(tmp_path / "hole.png", task="inpaint", colour=True)
+    assert np.array_equal(masked.data.values, transparent.data.values) and masked.hash == transparent.hash
+    found = eitdip.solve(transparent, "tv", steps=30, quiet=True).x
+    assert np.array_equal(found, eitdip.solve(masked, "tv", steps=30, quiet=True).x)
+    Image.fromarray(known[1:]).save(tmp_path / "small.png")
+    with pytest.raises(ShapeError, match=r"got a mask of shape \(39, 48\), expected \(40, 48\)"):
+        eitdip.load(photo, task="inpaint", mask=str(tmp_path / "small.png"))
+
+
+def test_more_views_than_there_are_are_refused(disc):
+    assert eitdip.load(disc, size=16, views=100).data.shape == (100, 56)
+    with pytest.raises(OptionError, match="views: got 182, expected 1 to 181"):
+        eitdip.load(disc, size=16, views=182)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int16, np.uint16, np.int32])
+def test_the_type_of_a_sinogram_does_not_matter(kind):
+    """Squares of 12-bit integers overflow 16 bits."""
+    values = np.round(np.random.default_rng(0).uniform(0, 4000, (5, 7)))
+    data = Data(values.astype(kind))
+    assert data.values.dtype == float
+    assert data.deviation[0, 0] == pytest.approx(0.05 * np.sqrt(np.mean(values**2)), rel=1e-12)

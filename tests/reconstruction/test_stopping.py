@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from eitdip.errors import InvalidDataError, OptionError
 from eitdip.reconstruction import Budget, Discrepancy, FirstOf, HeldOut, Status, TimeBudget, WindowedVariance
@@ -126,3 +127,32 @@ def test_a_saved_rule_goes_on_as_if_nothing_had_happened(name, pause, rng):
 def test_senseless_settings_are_refused(make):
     with pytest.raises(OptionError, match="got"):
         make()
+
+
+def test_discrepancy_counts_in_what_noise_alone_makes():
+    """Of few counts less than 1."""
+    rule = Discrepancy()
+    few = [dataclasses.replace(step(chi2=chi2).terms, expected=0.5) for chi2 in (0.9, 0.51, 0.5)]
+    decisions = [rule.update(dataclasses.replace(step(), terms=terms)) for terms in few]
+    assert [d.stop for d in decisions] == [False, False, True]
+
+
+def test_the_imaginary_part_moves_too():
+    def images(values):
+        return [dataclasses.replace(step(i).terms, estimate=torch.tensor([v])) for i, v in enumerate(values)]
+
+    for turn in (1, 1j):
+        rule = WindowedVariance(window=2, patience=3, log=False)
+        decisions = [
+            rule.update(dataclasses.replace(step(i), terms=terms))
+            for i, terms in enumerate(images([turn * x for x in (0.0, 3.0, 3.5, 3.6, 9.0)]))
+        ]
+        assert [d.keep for d in decisions] == [True, True, True, True, False], turn
+
+
+def test_budgets_tell_when_they_are_spent():
+    time = TimeBudget(2.5)
+    time.update(dataclasses.replace(step(), seconds=2.5))
+    assert time.spent(1) and not TimeBudget(2.5).spent(1000)
+    assert Budget(3).spent(3) and not Budget(3).spent(2) and not HeldOut(5).spent(1000)
+    assert FirstOf(HeldOut(5), Budget(3)).spent(3) and not FirstOf(HeldOut(5), Budget(3)).spent(2)

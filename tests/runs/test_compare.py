@@ -22,11 +22,12 @@ from eitdip.runs.compare import Contender, Entry, compare
 from tests.cases.commands import COARSE, SMALL, SMALL_IMAGE, SMALL_SOLID, eitdip, interrupted, killed, words
 from tests.cases.measurements import MESH, SETTINGS
 
+PIXELS = [*COARSE, *words(size=SETTINGS["size"])]
 METHODS = "cells-tikhonov,pixels-tv"
 # Data to the words of a comparison, the two methods of which are the first.
 KINDS = {
-    "cem": ["gn-tikhonov,dip-tv", *SMALL],
-    "dtn": ["pinn,gn-tv", *SMALL, *words(points=64)],
+    "cem": ["cells-tikhonov,dip-tv", *SMALL],
+    "dtn": ["pinn,gn-tv", *COARSE, *words(points=64, channels=8)],
     "ball": ["cells-tv,dip-tv", *SMALL_SOLID],
     "disc": ["dip-tv,tv", *SMALL_IMAGE, *words(size=16, views=10)],
     "kspace": ["tikhonov,dip", *SMALL_IMAGE, *words(calibration=16, tikhonov=0.5)],
@@ -233,9 +234,7 @@ def test_settings_that_no_method_uses_are_refused(common, given, message, data):
 
 def test_a_setting_of_one_method_that_it_does_not_use_is_its_failure(data, tmp_path):
     config = tmp_path / "c.toml"
-    config.write_text('[methods.mine]\nmethod = "tv"\nchannels = 8\n')
-    more = ["--methods", "pinv", "--config", config, *words(size=16, steps=2)]
-    assert eitdip("compare", data["disc"], *more, "--out", tmp_path / "out") == 2  # pinv has no steps
+    more = ["--methods", "pinv", "--config", config, *words(size=16)]
     config.write_text('[methods.mine]\nmethod = "tv"\nchannels = 8\n[methods.other]\nmethod = "tv"\n')
     assert eitdip("compare", data["disc"], *more, "--out", tmp_path / "out") == 0
     rows = steady(tmp_path / "out")
@@ -278,7 +277,7 @@ def test_bad_words_are_refused_before_any_work(data, bad, message, tmp_path, cap
 def test_other_settings_are_refused_before_any_work(compared, data, capsys, monkeypatch):
     """Though only the second method's folder is of another run."""
     monkeypatch.setattr(comparison.batch, "reconstruct", lambda *a, **k: pytest.fail("it has begun"))
-    more = ["--methods", "gn-tv,pixels-tv", *SMALL, "--out", compared, "--resume"]
+    more = ["--methods", "gn-tv,pixels-tv", *PIXELS, "--out", compared, "--resume"]
     assert eitdip("compare", data["dtn"], *more, "--set", "tv=3") == 2
     assert f"{compared / 'pixels-tv' / 'seed-0'} holds a run of other settings; " in capsys.readouterr().err
     for other in ([data["cem"], *more], [data["dtn"], *more, *words(h=0.3)]):
@@ -289,7 +288,7 @@ def test_other_settings_are_refused_before_any_work(compared, data, capsys, monk
 def test_a_damaged_result_is_refused(compared, data, tmp_path, capsys):
     shutil.copytree(compared / "pixels-tv", tmp_path / "pixels-tv")
     (tmp_path / "pixels-tv" / "seed-0" / "result.json").write_text('{"method": ')
-    assert eitdip("compare", data["dtn"], "--methods", "pixels-tv", *SMALL, "--out", tmp_path, "--resume") == 2
+    assert eitdip("compare", data["dtn"], "--methods", "pixels-tv", *PIXELS, "--out", tmp_path, "--resume") == 2
     assert "result.json: damaged" in capsys.readouterr().err
 
 
@@ -312,8 +311,10 @@ def test_without_resume_nothing_of_an_earlier_run_is_taken(compared, data, tmp_p
 def test_seconds_before_an_interruption_count(data, tmp_path, monkeypatch):
     """Each step is said to have taken a second."""
     loop = session.reconstruct.__globals__
-    monkeypatch.setitem(loop, "Step", lambda number, terms, seconds, step=loop["Step"]: step(number, terms, 1.0))
-    command = ["compare", data["dtn"], "--methods", "pixels-tv", *SMALL, "--out", tmp_path]
+    monkeypatch.setitem(
+        loop, "Step", lambda number, terms, seconds, *rest, step=loop["Step"]: step(number, terms, 1.0, *rest)
+    )
+    command = ["compare", data["dtn"], "--methods", "pixels-tv", *PIXELS, "--out", tmp_path]
     assert interrupted(*command) == 130
     result = tmp_path / "pixels-tv" / "seed-0" / "result.json"
     assert not result.exists()
@@ -346,7 +347,7 @@ def test_killed_with_a_sinogram_and_resumed(data, whole, tmp_path):
 def test_interrupted_by_the_user_and_resumed(kind, data, whole, tmp_path, capsys):
     command = [*of(kind, data, steps=60), "--out", tmp_path]
     network = tmp_path / "dip-tv" / "seed-0"
-    first = 20 if kind == "cem" else 0  # steps of the method before it
+    first = 60 if kind == "cem" else 0  # steps of the method before it
     assert interrupted(*command, step=first + 30) == 130
     assert "dip-tv: interrupted after 30 steps; go on with --resume" in capsys.readouterr().out
     assert not (network / "result.json").exists() and not (tmp_path / "report.html").exists()

@@ -11,7 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from eitdip.mesh import write_domain
+from eitdip import fem, plot
+from eitdip.mesh import Domain
+from eitdip.operator import Space
+from eitdip.problems.bodies import Body
+from eitdip.problems.images import Image
+from eitdip.problems.unknown import Unknown
 from eitdip.runs import report
 from eitdip.runs.compare import COLUMNS, Entry, best, table
 from tests.cases.meshes import ring_disk
@@ -23,7 +28,7 @@ FILES = {"comparison.csv", "comparison.json", "curves.png", "pictures.png", "rep
 def result(seed: int = 0, *, l2=0.2, dice=0.5, seconds=3.0, truth: bool = True, memory_of: str = "session") -> dict:
     scores = {"relative L2": l2, "contrast error": None, "dice conductive": dice, "dice resistive": None, "PSNR": 10.0}
     return {
-        "seed": seed, "status": "budget", "metrics": scores if truth else None, "chi2": 1.25, "background": 1.0,
+        "seed": seed, "status": "budget", "metrics": scores if truth else None, "misfit": 1.25, "background": 1.0,
         "step seconds": [seconds], "iterations": [3], "memory": [100.0], "memory of": memory_of,
         "options": {"steps": 3, "tv": 0.5},
     }  # fmt: skip
@@ -33,39 +38,51 @@ def entry(label: str, *results: dict, error: str = "", folders=(), diverged: boo
     return Entry(label, "dip-tv", results, tuple(folders), error, diverged)
 
 
-def finished(folder: Path, domain, factor: float, **numbers) -> tuple[dict, Path]:
-    """A run's result and its folder with the files that a comparison reads."""
+def body(domain: Domain) -> Body:
+    return Body(fem.Discretization(domain), 1.0)
+
+
+def finished(folder: Path, unknown: Unknown, factor: float, **numbers) -> tuple[dict, Path]:
+    """A run's result and its folder with the files that a comparison reads; the right half is higher by a factor."""
     folder.mkdir(parents=True)
-    sigma = np.where(domain.centroids[:, 0] > domain.center[0], factor, 1.0)
-    np.savez(folder / "estimate.npz", sigma=sigma)
-    write_domain(folder / "conductivity.vtu", domain, {"conductivity": sigma})
+    x = np.ones(unknown.space.shape)
+    if unknown.kind == "image":
+        x[..., x.shape[-1] // 2 :] = factor
+    else:
+        x[unknown.domain.centroids[:, 0] > unknown.domain.center[0]] = factor
+    np.savez(folder / "estimate.npz", x=x, picture=unknown.picture(x))
+    error = "PSNR" if unknown.kind == "image" else "relative L2"
+    error = error if numbers["truth"] else "loss"
     rows = [f"0,{step},{0.5 + step},{20 / factor / (1 + step)},{0.9 / (1 + step)}" for step in range(3)]
-    (folder / "history.csv").write_text("\n".join(["seed,step,seconds,chi2,relative L2", *rows]))
+    (folder / "history.csv").write_text("\n".join([f"seed,step,seconds,chi2,{error}", *rows]))
     return result(**numbers), folder
 
 
-def written(out: Path, domain, truth, provenance=None, **numbers) -> list[Entry]:
+def posed(unknown: Unknown, truth=None, provenance=None, known: bool = True) -> SimpleNamespace:
+    """What a report asks of a problem."""
+    data = SimpleNamespace(count=7, provenance=provenance or {"kind": "made up"}, noise=SimpleNamespace(known=known))
+    return SimpleNamespace(name="made up", unknown=unknown, data=data, truth=truth)
+
+
+def written(out: Path, unknown: Unknown, truth, provenance=None, **numbers) -> list[Entry]:
     """Two methods, one of them with two seeds, and one that failed."""
     numbers = {"truth": truth is not None} | numbers
     runs = {
-        "gn-tv": [finished(out / "gn-tv" / "seed-0", domain, 3.0, l2=0.31, **numbers)],
-        "dip <b>": [finished(out / "dip" / f"seed-{s}", domain, 0.4, seed=s, l2=0.1 + s, **numbers) for s in (0, 1)],
+        "gn-tv": [finished(out / "gn-tv" / "seed-0", unknown, 3.0, l2=0.31, **numbers)],
+        "dip <b>": [finished(out / "dip" / f"seed-{s}", unknown, 0.4, seed=s, l2=0.1 + s, **numbers) for s in (0, 1)],
     }
     entries = [
         entry(label, *(r for r, _ in done), folders=[folder for _, folder in done]) for label, done in runs.items()
     ]
     entries.append(entry("pinn", error="it does not <i>suit</i> the data"))
-    measurements = SimpleNamespace(
-        truth=truth, provenance=provenance or {"kind": "made up"}, count=7, model="dirichlet"
-    )
-    report.write(out, entries, measurements, "eitdip compare x.h5 --set 'a=<b>'")
+    report.write(out, entries, posed(unknown, truth, provenance), "eitdip compare x.h5 --set 'a=<b>'")
     return entries
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    written(out, ring_disk(8), np.ones((8, 8)), {"kind": "<script>alert(1)</script>"})
+    written(out, body(ring_disk(8)), np.ones((8, 8)), {"kind": "<script>alert(1)</script>"})
     return out / "report.html"
 
 
@@ -83,7 +100,7 @@ def test_the_csv_has_a_row_per_run_and_per_failure(page):
         ("gn-tv", "0", "budget"), ("dip <b>", "0", "budget"), ("dip <b>", "1", "budget"), ("pinn", "", "failed")
     ]  # fmt: skip
     assert [row["relative L2"] for row in rows] == ["0.31", "0.1", "1.1", ""]
-    assert rows[0]["contrast error"] == "" and rows[0]["FEM chi2/N"] == "1.25" and rows[0]["seconds"] == "3.0"
+    assert rows[0]["contrast error"] == "" and rows[0]["misfit"] == "1.25" and rows[0]["seconds"] == "3.0"
     assert rows[3]["note"] == "it does not <i>suit</i> the data"
 
 
@@ -91,8 +108,8 @@ def test_the_best_of_each_column():
     failed = entry("c", error="the loss became inf", diverged=True)
     entries = [entry("a", result(dice=0.5)), entry("b", result(l2=0.1, seconds=9.0)), failed]
     marked = best(entries)
-    assert marked["relative L2"] == {"b"} and marked["Dice +"] == {"a", "b"} and marked["seconds"] == {"a"}
-    assert not {"FEM chi2/N", "memory MiB", "steps"} & marked.keys() and "contrast error" not in marked
+    assert marked["relative L2"] == {"b"} and marked["dice conductive"] == {"a", "b"} and marked["seconds"] == {"a"}
+    assert not {"misfit", "memory MiB", "steps"} & marked.keys() and "contrast error" not in marked
     rows = table(entries)
     assert rows[2] == {"method": "c", "note": "the loss became inf"} | dict.fromkeys(COLUMNS, "-")
     assert rows[0]["contrast error"] == "-" and rows[0]["relative L2"] == "0.2"
@@ -126,38 +143,71 @@ def assert_alone(text: str) -> None:
 
 @pytest.mark.parametrize("memory_of", ["session", "process"])
 def test_memory_says_what_it_counts(memory_of, tmp_path):
-    written(tmp_path, ring_disk(8), None, memory_of=memory_of)
+    written(tmp_path, body(ring_disk(8)), None, memory_of=memory_of)
     text = (tmp_path / "report.html").read_text()
     assert ("while the method ran" in text) == (memory_of == "session")
     assert ("compare it with care" in text) == (memory_of == "process")
 
 
-def test_without_a_truth_the_curves_are_of_the_misfit(tmp_path, monkeypatch):
-    drawn, pictured = {}, {}
-    inner, images = report.plot.against_time, report.plot.images
-    monkeypatch.setattr(report.plot, "against_time", lambda *a: drawn.update(quantity=a[2]) or inner(*a))
-    monkeypatch.setattr(report.plot, "images", lambda *a, **k: pictured.update(a[1]) or images(*a, **k))
-    entries = written(tmp_path, ring_disk(8), None)
-    assert drawn["quantity"] == "chi2" and list(pictured) == ["gn-tv", "dip <b>"]
+@pytest.fixture
+def drawn(monkeypatch) -> dict:
+    """What is drawn: the quantity of the curves, and the panels of pictures."""
+    seen = {}
+    curves, images, pictures = plot.against_time, plot.images, plot.pictures
+    monkeypatch.setattr(plot, "against_time", lambda *a: seen.update(quantity=a[2]) or curves(*a))
+    monkeypatch.setattr(plot, "images", lambda *a, **k: seen.update(images=a[1]) or images(*a, **k))
+    monkeypatch.setattr(plot, "pictures", lambda *a, **k: seen.update(pictures=a[1:]) or pictures(*a, **k))
+    return seen
+
+
+def test_without_a_truth_the_curves_are_of_the_misfit(tmp_path, drawn):
+    entries = written(tmp_path, body(ring_disk(8)), None)
+    assert drawn["quantity"] == "chi2" and list(drawn["images"]) == ["gn-tv", "dip <b>"]
     headings = re.findall(r"<th>([^<]*)</th>", (tmp_path / "report.html").read_text())
-    assert headings == ["method", "FEM chi2/N", "seconds", "steps", "memory MiB"]
-    assert entries[0].values("relative L2") == [] and entries[0].values("FEM chi2/N") == [1.25]
+    assert headings == ["method", "misfit", "seconds", "steps", "memory MiB"]
+    assert entries[0].values("relative L2") == [] and entries[0].values("misfit") == [1.25]
 
 
-def test_solids_show_the_middle_section_with_the_truth_first(tmp_path, monkeypatch):
-    pictured, images = {}, report.plot.images
-    monkeypatch.setattr(report.plot, "images", lambda *a, **k: pictured.update(a[1]) or images(*a, **k))
+def test_solids_show_the_middle_section_with_the_truth_first(tmp_path, drawn):
     truth = np.ones((5, 6, 6)) * np.arange(1, 6)[:, None, None]
-    written(tmp_path, box(4, 4, 4, (2.0, 2.0, 2.0)), truth)
-    assert list(pictured) == ["truth", "gn-tv", "dip <b>"]
-    assert (pictured["truth"] == 3).all()
-    image = pictured["gn-tv"]
+    written(tmp_path, body(box(4, 4, 4, (2.0, 2.0, 2.0))), truth)
+    assert list(drawn["images"]) == ["truth", "gn-tv", "dip <b>"]
+    assert (drawn["images"]["truth"] == 3).all()
+    image = drawn["images"]["gn-tv"]
     assert image.shape == (192, 192) and np.nanmean(image[:, 150]) == 3 and np.nanmean(image[:, 40]) == 1
+    assert "the middle horizontal section" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((8, 10), "float64"), ((3, 8, 10), "float64"), ((8, 10), "complex128")])
+def test_images_are_gray_or_in_colours_and_have_decibels(shape, dtype, tmp_path, drawn):
+    unknown = Image(Space(shape, dtype), 0.5, 1.0, 0.0, 3.0)
+    truth = np.full(shape, 1j if dtype == "complex128" else 0.5)
+    written(tmp_path, unknown, truth)
+    panels, low, high = drawn["pictures"]
+    assert drawn["quantity"] == "PSNR" and "images" not in drawn and (low, high) == (0.0, 3.0)
+    assert list(panels) == ["truth", "gn-tv", "dip <b>"]
+    assert {panel.shape for panel in panels.values()} == {shape}
+    assert panels["gn-tv"][..., 7].max() == 3 and panels["truth"].max() == abs(truth).max()
+    text = (tmp_path / "report.html").read_text()
+    assert "Dice scores" not in text and "finite elements" not in text and "section" not in text
+
+
+def test_an_unknown_noise_level_is_said(tmp_path):
+    for known in (True, False):
+        report.write(tmp_path, [entry("pinn", error="no")], posed(body(ring_disk(2)), known=known))
+        assert ("noise level is unknown here" in (tmp_path / "report.html").read_text()) == (not known)
+
+
+def test_without_steps_there_are_no_curves(tmp_path):
+    done, folder = finished(tmp_path / "tv", body(ring_disk(8)), 3.0, truth=True)
+    (folder / "history.csv").unlink()
+    report.write(tmp_path, [entry("tv", done | {"iterations": []}, folders=[folder])], posed(body(ring_disk(8))))
+    assert {item.name for item in tmp_path.iterdir() if item.is_file()} == FILES - {"curves.png"}
+    assert (tmp_path / "report.html").read_text().count("<img") == 1
 
 
 def test_nothing_but_failures_is_a_page_too(tmp_path):
-    measurements = SimpleNamespace(truth=None, provenance={}, count=7, model="dirichlet")
-    report.write(tmp_path, [entry("pinn", error="no")], measurements)
+    report.write(tmp_path, [entry("pinn", error="no")], posed(body(ring_disk(2))))
     assert {item.name for item in tmp_path.iterdir()} == FILES - {"curves.png", "pictures.png"}
     assert "<img" not in (tmp_path / "report.html").read_text()
 
@@ -214,3 +264,11 @@ def test_a_click_on_a_title_sorts(clicks, column, order, page, browser, tmp_path
     clicked = tmp_path / "clicked.html"
     clicked.write_text(page.read_text().replace("</body>", clicks * click + "</body>"))
     assert labels(browser("--dump-dom", clicked.as_uri())) == order
+
+
+def test_a_method_that_lost_seeds_is_not_the_best():
+    """What is left of it may be its lucky ones."""
+    good = Entry("a", "a", ({"misfit": 1.0, "metrics": {"PSNR": 20.0}},) * 3, (Path(),) * 3)
+    lucky = Entry("b", "b", ({"misfit": 1.0, "metrics": {"PSNR": 30.0}},), (Path(),), error="the loss became nan")
+    other = Entry("c", "c", ({"misfit": 1.0, "metrics": {"PSNR": 19.0}},) * 3, (Path(),) * 3)
+    assert best([good, lucky, other])["PSNR"] == {"a"}

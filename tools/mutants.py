@@ -1,0 +1,219 @@
+"""Would the tests notice? Breaks numeric code in one place at a time and runs the tests that belong to it.
+
+    python tools/mutants.py [--share 0.1] [--seed 0] [--limit 300] PATH...
+
+Each mutant is made in a copy of the project, which is removed at the end; the project itself is not touched. A mutant is
+killed if a test fails, or if the tests run longer than the limit; one that survives is either no fault (another way to
+compute the same number, a message, a matter of speed) or a hole in the tests. Messages, docstrings and annotations are
+left as they are. The same seed draws the same mutants of the same code.
+"""
+
+import argparse
+import ast
+import importlib
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# The tests of a room, or of a file, if they are not just those in the folder of the same name.
+TESTS = {
+    "eitdip/classical": ["tests/classical", "tests/imaging/test_pet.py"],
+    "eitdip/problems/instrument.py": ["tests/problems/test_instrument.py"],
+    "eitdip/methods/objectives.py": ["tests/methods/test_objectives.py"],
+}
+_HEAVY = (
+    "numpy",
+    "scipy.sparse.linalg",
+    "torch",
+    "pytest",
+)  # imported once, before each mutant gets a process of its own
+_LEFT_OUT = (".git", ".venv", ".bench-venv", "results", "__pycache__", ".pytest_cache", ".ruff_cache")
+
+_SWAPPED = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+_OPPOSITE = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file with one change.
+
+    Args:
+        path: From the root.
+        line: Where.
+        before: The changed expression.
+        after: What became of it.
+        source: The whole file.
+    """
+
+    path: str
+    line: int
+    before: str
+    after: str
+    source: str
+
+
+def mutants(path: str, source: str) -> list[Mutant]:
+    """Every mutant of a file, in the order of its code."""
+    tree, found = ast.parse(source), []
+    nodes = list(_numeric(tree))
+    for place, node in enumerate(nodes):
+        for choice in range(len(_changes(node))):
+            broken = deepcopy(tree)
+            other = list(_numeric(broken))[place]
+            after = _changes(other)[choice]
+            _Replace(other, after).visit(broken)
+            text = ast.unparse(ast.fix_missing_locations(broken))
+            found.append(Mutant(path, node.lineno, ast.unparse(node), ast.unparse(after), text))
+    return found
+
+
+def _numeric(node: ast.AST):
+    """The nodes below one that decide numbers."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "bases", "type_params") or isinstance(node, ast.Raise):
+            continue
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr):
+                yield child
+                yield from _numeric(child)
+
+
+def _changes(node: ast.AST) -> list[ast.AST]:
+    """What may stand in the place of a node."""
+    match node:
+        case ast.BinOp(left=left, op=op):
+            swapped = [_with(node, op=_SWAPPED[type(op)]())] if type(op) in _SWAPPED else []
+            return swapped + [left] * isinstance(op, ast.Add | ast.Sub | ast.Mult | ast.Div)  # a term dropped
+        case ast.AugAssign(op=op) if type(op) in _SWAPPED:
+            return [_with(node, op=_SWAPPED[type(op)]())]
+        case ast.Compare(ops=[op, *more]) if type(op) in _SWAPPED:
+            return [_with(node, ops=[_SWAPPED[type(op)](), *more])]
+        case ast.BoolOp(op=op):
+            return [_with(node, op=_SWAPPED[type(op)]())]
+        case ast.UnaryOp(op=ast.USub() | ast.Not() | ast.Invert(), operand=operand):
+            return [operand]
+        case ast.Constant(value=value) if type(value) in (int, float):
+            return [ast.Constant(value + 1 if isinstance(value, int) else 1.1 * value or 1.0)]
+        case ast.If(test=test) | ast.IfExp(test=test):
+            return [_with(node, test=ast.UnaryOp(ast.Not(), test))]
+        case ast.Name(id=name) if name in _OPPOSITE:
+            return [ast.Name(_OPPOSITE[name], node.ctx)]
+        case ast.Attribute(attr=name) if name in _OPPOSITE:
+            return [_with(node, attr=_OPPOSITE[name])]
+        case ast.keyword(arg=name) if name in _OPPOSITE:
+            return [_with(node, arg=_OPPOSITE[name])]
+    return []
+
+
+def _with(node: ast.AST, **changes) -> ast.AST:
+    return type(node)(**{name: getattr(node, name, None) for name in node._fields} | changes)
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST):
+        self.old, self.new = old, new
+
+    def visit(self, node):
+        return self.new if node is self.old else self.generic_visit(node)
+
+
+def tests_of(path: str, root: Path) -> list[str]:
+    """Test files of a module; first those that name it, which most likely fail."""
+    room = path.split("/")[1].removesuffix(".py")
+    folders = next((tests for prefix, tests in TESTS.items() if path.startswith(prefix)), [f"tests/{room}"])
+    files = [file for folder in folders for file in sorted([root / folder] if folder.endswith(".py") else
+                                                           (root / folder).rglob("test_*.py"))]  # fmt: skip
+    name = path.removesuffix(".py").replace("/", ".")
+    return [str(file.relative_to(root)) for file in sorted(files, key=lambda file: name not in file.read_text())]
+
+
+def run(root: Path, tests: list[str], limit: float, bytecode: bool = False) -> str:
+    """Run tests in a process of its own: "passed", "timeout", or the name of the first test that failed."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_test, args=(root, tests, sender, bytecode))
+    process.start()
+    process.join(limit)
+    if process.is_alive():
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        return "timeout"
+    return receiver.recv() if receiver.poll() else f"exit code {process.exitcode}"
+
+
+def _test(root: Path, tests: list[str], sender, bytecode: bool) -> None:
+    import pytest
+
+    os.setpgrp()  # what tests start ends with them
+    sys.dont_write_bytecode = not bytecode
+    os.chdir(root)
+    sys.path.insert(0, str(root))
+    os.environ["PYTHONPATH"] = str(root)  # of processes that tests start
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    failed = []
+
+    class Watch:
+        @staticmethod
+        def pytest_runtest_logreport(report):
+            if report.failed:
+                failed.append(report.nodeid)
+
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[Watch()])
+    sender.send("passed" if code == 0 else failed[0] if failed else f"exit code {int(code)}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of eitdip")
+    parser.add_argument("--share", type=float, default=0.1, help="of all mutants that are tried (default 0.1)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--limit", type=float, default=300, help="seconds for the tests of one mutant (default 300)")
+    arguments = parser.parse_args()
+    paths = [Path(path).resolve() for path in arguments.paths]
+    files = sorted({file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])})
+    every = [made for f in files for made in mutants(f.relative_to(ROOT).as_posix(), f.read_text())]
+    chosen = random.Random(arguments.seed).sample(range(len(every)), max(1, round(arguments.share * len(every))))
+    for name in _HEAVY:
+        importlib.import_module(name)
+    verdicts = {"killed": 0, "timeout": 0, "survived": 0}
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "project"
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+        for tests in {tuple(tests_of(every[i].path, root)) for i in chosen}:
+            outcome = run(root, list(tests), 3 * arguments.limit, bytecode=True)
+            if outcome != "passed":
+                sys.exit(f"mutants: the tests fail before anything is broken ({outcome}); mend them first")
+        for number, mutant in enumerate((every[i] for i in sorted(chosen)), start=1):
+            file = root / mutant.path
+            source = file.read_text()
+            file.write_text(mutant.source)
+            Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
+            outcome = run(root, tests_of(mutant.path, root), arguments.limit)
+            file.write_text(source)
+            verdict = {"passed": "survived", "timeout": "timeout"}.get(outcome, "killed")
+            verdicts[verdict] += 1
+            where = f"{number}/{len(chosen)} {mutant.path}:{mutant.line}"
+            print(f"{verdict:8} {where}: {mutant.before!r} -> {mutant.after!r}  [{outcome}]", flush=True)
+    score = 1 - verdicts["survived"] / len(chosen)
+    print(f"{len(chosen)} of {len(every)} mutants: {verdicts}; {score:.0%} killed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
