@@ -15,12 +15,12 @@ env:  ## create or update .venv with everything (idempotent)
 	@bash tools/env.sh
 
 demo: env  ## reconstruct real data, write results/demo/
-	@$(RUN) demos/reconstruct_tank.py
+	@$(RUN) demos/impedance/reconstruct_tank.py
 
 test test-slow bench: export OMP_NUM_THREADS = 1
 
-test: env  ## run the test suite
-	@$(RUN) -m pytest $(ARGS)
+test: env  ## run the test suite on all cores, at most four
+	@$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 test-slow: env  ## run the slow tests as well
 	@$(RUN) -m pytest -m "not bench" $(ARGS)

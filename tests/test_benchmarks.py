@@ -202,8 +202,10 @@ def test_resident_memory_counts_what_is_kept():
 
 def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys, monkeypatch):
     from benchmarks.quality import five_phantoms as methods
+    from eitdip.runs import output
 
     words = ["--out", str(tmp_path), "--phantoms", "concentric", "--noises", "0.05", "--methods", "one-step"]
+    monkeypatch.setattr(output, "write_pictures", lambda *nothing: None)  # they take most of the time
     monkeypatch.setattr(methods, "MESH", {"h": 0.3})
     monkeypatch.setattr(methods, "simulate_dirichlet", partial(methods.simulate_dirichlet, h=0.1))
     methods.main([*words, "--seeds", "2"])

@@ -58,6 +58,7 @@ def test_total_variation_gets_its_best_weight(tmp_path, monkeypatch, capsys):
 def test_the_instability_experiment(tmp_path, monkeypatch, capsys):
     small = {"channels": 4, "levels": 2}
     monkeypatch.setattr(worst_perturbation, "PRIORS", {"DIP": ("dip", small), "DIP + TV": ("dip-tv", small)})
+    monkeypatch.setattr(worst_perturbation, "PRIOR_STEPS", 10)
     monkeypatch.setattr(worst_perturbation, "TV_STEPS", 20)
     words = ["--out", str(tmp_path), "--images", "1", "--pairs", "8", "--epochs", "1", "--steps", "1"]
     worst_perturbation.main(words)

@@ -2,10 +2,9 @@
 
     python tools/mutants.py [--share 0.1] [--seed 0] [--limit 300] PATH...
 
-Each mutant is made in a copy of the project, which is removed at the end; the project itself is not touched. A mutant is
-killed if a test fails, or if the tests run longer than the limit; one that survives is either no fault (another way to
-compute the same number, a message, a matter of speed) or a hole in the tests. Messages, docstrings and annotations are
-left as they are. The same seed draws the same mutants of the same code.
+Each mutant is made in a copy of the project, which is removed at the end. It is killed if a test fails or the tests run
+longer than the limit. One that survives is either no fault (another way to compute the same number, a matter of speed)
+or a hole in the tests. Messages, docstrings and annotations stay as they are. A seed draws the same mutants of a code.
 """
 
 import argparse
@@ -19,8 +18,8 @@ import signal
 import sys
 import tempfile
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 # The tests of a room, or of a file, if they are not just those in the folder of the same name.
@@ -29,12 +28,7 @@ TESTS = {
     "eitdip/problems/instrument.py": ["tests/problems/test_instrument.py"],
     "eitdip/methods/objectives.py": ["tests/methods/test_objectives.py"],
 }
-_HEAVY = (
-    "numpy",
-    "scipy.sparse.linalg",
-    "torch",
-    "pytest",
-)  # imported once, before each mutant gets a process of its own
+_HEAVY = ("numpy", "scipy.sparse.linalg", "torch", "pytest")  # imported once, not for each mutant
 _LEFT_OUT = (".git", ".venv", ".bench-venv", "results", "__pycache__", ".pytest_cache", ".ruff_cache")
 
 _SWAPPED = {
@@ -46,17 +40,8 @@ _SWAPPED = {
 _OPPOSITE = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum"}
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """A file with one change.
-
-    Args:
-        path: From the root.
-        line: Where.
-        before: The changed expression.
-        after: What became of it.
-        source: The whole file.
-    """
+class Mutant(NamedTuple):
+    """A file, from the root, with one change."""
 
     path: str
     line: int
@@ -68,15 +53,14 @@ class Mutant:
 def mutants(path: str, source: str) -> list[Mutant]:
     """Every mutant of a file, in the order of its code."""
     tree, found = ast.parse(source), []
-    nodes = list(_numeric(tree))
-    for place, node in enumerate(nodes):
+    for place, node in enumerate(_numeric(tree)):
         for choice in range(len(_changes(node))):
             broken = deepcopy(tree)
             other = list(_numeric(broken))[place]
             after = _changes(other)[choice]
-            _Replace(other, after).visit(broken)
-            text = ast.unparse(ast.fix_missing_locations(broken))
-            found.append(Mutant(path, node.lineno, ast.unparse(node), ast.unparse(after), text))
+            text = ast.unparse(ast.fix_missing_locations(_Replace(other, after).visit(broken)))
+            before, after = (ast.unparse(each).splitlines()[0] for each in (node, after))
+            found.append(Mutant(path, node.lineno, before, after, text))
     return found
 
 
@@ -109,7 +93,7 @@ def _changes(node: ast.AST) -> list[ast.AST]:
             return [operand]
         case ast.Constant(value=value) if type(value) in (int, float):
             return [ast.Constant(value + 1 if isinstance(value, int) else 1.1 * value or 1.0)]
-        case ast.If(test=test) | ast.IfExp(test=test):
+        case ast.If(test=test) | ast.IfExp(test=test) if not isinstance(test, ast.UnaryOp):
             return [_with(node, test=ast.UnaryOp(ast.Not(), test))]
         case ast.Name(id=name) if name in _OPPOSITE:
             return [ast.Name(_OPPOSITE[name], node.ctx)]
@@ -136,8 +120,8 @@ def tests_of(path: str, root: Path) -> list[str]:
     """Test files of a module; first those that name it, which most likely fail."""
     room = path.split("/")[1].removesuffix(".py")
     folders = next((tests for prefix, tests in TESTS.items() if path.startswith(prefix)), [f"tests/{room}"])
-    files = [file for folder in folders for file in sorted([root / folder] if folder.endswith(".py") else
-                                                           (root / folder).rglob("test_*.py"))]  # fmt: skip
+    patterns = [tests if tests.endswith(".py") else f"{tests}/**/test_*.py" for tests in folders]
+    files = sorted(file for pattern in patterns for file in root.glob(pattern))
     name = path.removesuffix(".py").replace("/", ".")
     return [str(file.relative_to(root)) for file in sorted(files, key=lambda file: name not in file.read_text())]
 
@@ -163,9 +147,8 @@ def _test(root: Path, tests: list[str], sender, bytecode: bool) -> None:
     os.chdir(root)
     sys.path.insert(0, str(root))
     os.environ["PYTHONPATH"] = str(root)  # of processes that tests start
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     failed = []
 
     class Watch:
@@ -209,9 +192,8 @@ def main() -> int:
             verdict = {"passed": "survived", "timeout": "timeout"}.get(outcome, "killed")
             verdicts[verdict] += 1
             where = f"{number}/{len(chosen)} {mutant.path}:{mutant.line}"
-            print(f"{verdict:8} {where}: {mutant.before!r} -> {mutant.after!r}  [{outcome}]", flush=True)
-    score = 1 - verdicts["survived"] / len(chosen)
-    print(f"{len(chosen)} of {len(every)} mutants: {verdicts}; {score:.0%} killed")
+            print(f"{verdict:8} {where}: {mutant.before} -> {mutant.after}  [{outcome}]", flush=True)
+    print(f"{len(chosen)} of {len(every)} mutants: {verdicts}; {1 - verdicts['survived'] / len(chosen):.0%} killed")
     return 0
 
 

@@ -22,6 +22,7 @@ from benchmarks.quality.kept import finished, kept, show
 from eitdip.classical.primal_dual import total_variation
 from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian
+from eitdip.data.streams import stream
 from eitdip.imaging import ParallelCT
 from eitdip.metrics import psnr
 from eitdip.problems.images import image_problem
@@ -41,6 +42,7 @@ from eitdip.supervised import (
 from eitdip.writing import make_folder
 
 SIDE, VIEWS, NOISE, SIZE, TV, TV_STEPS = 48, 24, 0.02, 0.02, 5e-4, 300
+PRIOR_STEPS = 50  # of a deep image prior for each of gradient ascent
 LEARNED = {
     "FBP + U-Net": PostProcessing,
     "learned gradient": LearnedGradient,
@@ -71,7 +73,7 @@ def rectangles(operator: ParallelCT, count: int, seed: int, noise: Gaussian) -> 
         top, left = rng.integers(10, 26, 2)
         image[top : top + 10, left : left + 10 : 2] += 0.4
     images = images.clip(0, 1)
-    data = noise.sample(operator(images), np.random.default_rng((seed, 1)))
+    data = noise.sample(operator(images), stream(seed, "noise of pairs"))
     return Pairs(torch.from_numpy(images).float(), torch.from_numpy(data).float())
 
 
@@ -83,7 +85,7 @@ class Experiment:
         images: Test images of each kind.
         pairs: To train on.
         epochs: Of training.
-        steps: Of gradient ascent, and a fiftieth of those of a deep image prior.
+        steps: Of gradient ascent, and a `PRIOR_STEPS`-th of those of a deep image prior.
     """
 
     def __init__(self, folder: Path | None, images: int, pairs: int, epochs: int, steps: int, quiet: bool = True):
@@ -115,7 +117,7 @@ class Experiment:
         """A deep image prior trained on one sinogram."""
         method, settings = PRIORS[name]
         problem = image_problem("ct", self.operator, Data(y.detach(), Gaussian(None)), low=0.0, high=1.0)
-        steps = 50 * self.steps
+        steps = PRIOR_STEPS * self.steps
         found = finished(eitdip.solve(problem, method, patience=300, steps=steps, quiet=True, **settings))
         return torch.from_numpy(found.x).to(y)
 

@@ -71,7 +71,7 @@ def main() -> None:
 
     history, error, solution = results["deep-ritz-naive"]
     naive = start(problem, solution.method, seed=0).objective
-    naive.load_state_dict(solution.results[0].state)
+    naive.load_state_dict(solution.results[0].state, strict=False)  # all but where its sample points go on
     check_that_energy_is_linear(naive)
     assert history["energy"][-1] < 0.6 * history["energy"][0], "the energy falls ..."
     assert error[-1] > 1.5 * error[0], "... and the conductivity gets worse than none,"

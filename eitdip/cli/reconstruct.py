@@ -83,7 +83,7 @@ def _tell(outcome, named: bool) -> None:
     if outcome.interrupted:
         click.echo(f"{name}interrupted after {outcome.steps} steps; go on with --resume")
     elif outcome.summary is not None:
-        click.echo(_table(({"data": outcome.name} if named else {}) | _rows(outcome.summary)))
+        click.echo(_table(({"file": outcome.name} if named else {}) | _rows(outcome.summary)))
         click.echo(f"results: {outcome.folder}")
 
 

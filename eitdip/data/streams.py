@@ -1,4 +1,4 @@
-"""Random numbers by name: what is drawn for one purpose from a seed has nothing in common with what is drawn for another."""
+"""Random numbers by name: what is drawn for one purpose has nothing in common with what is drawn for another."""
 
 import numpy as np
 

@@ -13,6 +13,7 @@ from eitdip.writing import atomic_path
 
 _FORMATS = {".msh": "gmsh22", ".xdmf": "xdmf", ".vtu": "vtu"}
 _UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+_WIDEST = 40.0  # m
 # Cells of a domain by the width of its array, and the kind of their facets.
 _CELLS = {(2, 3): ("triangle", "line"), (2, 6): ("triangle6", "line3"), (3, 4): ("tetra", "triangle")}
 
@@ -109,7 +110,13 @@ def read_domain(path, unit: str = "m") -> Domain:
     if not np.isin(boundary.facets, used).all():
         raise InvalidDataError(f"{path}: one of the boundary {what} has nodes that belong to no cell")
     points = mesh.points[used] * scale
-    if dimension == 2 and np.ptp(points[:, 2:]) > 1e-6 * np.ptp(points):
+    widest = np.ptp(points, axis=0).max()
+    if unit == "m" and boundary.tags.any() and widest > _WIDEST:
+        raise InvalidDataError(
+            f"{path}: the body is {widest:g} m wide, expected at most {_WIDEST:g} m of a tank with electrodes; is the "
+            "file in mm? Read it with unit='mm' or 'cm'"
+        )
+    if dimension == 2 and np.ptp(points[:, 2]) > 1e-6 * widest:
         raise InvalidDataError(f"{path}: the triangles do not lie in a plane z = constant; turn the mesh into it")
     facets = np.searchsorted(used, boundary.facets)
     try:

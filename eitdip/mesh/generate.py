@@ -5,6 +5,7 @@ import numpy as np
 from eitdip.errors import OptionError, require
 from eitdip.mesh.domain import Domain
 from eitdip.mesh.grading import Grading
+from eitdip.mesh.rings import refuse_other_units
 
 
 def disk(
@@ -88,6 +89,8 @@ def _check_electrodes(radius, electrodes, width, first) -> None:
         )
     if not np.isfinite(first):
         raise OptionError(f"first: got {first}, expected an angle in degrees")
+    if electrodes:
+        refuse_other_units(radius, width=width, gap=2 * np.pi * radius / electrodes - width)
 
 
 def _check_inclusions(radius, inclusions) -> None:

@@ -7,6 +7,34 @@ import numpy as np
 
 from eitdip.errors import OptionError
 
+_LARGEST = 20.0  # m
+# Share of the radius below which electrodes are refused: meshes of solids need many cells along a thin strip.
+_LEAST, _LEAST_STRIP, _LEAST_CAP = 1e-4, 5e-3, 1e-3
+
+
+def refuse_other_units(radius: float, least: float = _LEAST, **sizes: float) -> None:
+    """Refuse a body with electrodes whose lengths cannot all be in m.
+
+    Args:
+        radius: m.
+        least: Smallest share of the radius that can be meshed.
+        sizes: Name to length in m, of electrodes and gaps.
+
+    Raises:
+        OptionError: If one is below that share, or the body is larger than any tank.
+    """
+    for name, size in sizes.items():
+        if not size >= least * radius:
+            raise OptionError(
+                f"{name}: got {size:.3g} m on a body of radius {radius:g} m, expected at least {least:g} of the "
+                "radius; both are in m: is one of them meant in mm?"
+            )
+    if radius > _LARGEST:
+        raise OptionError(
+            f"radius: got {radius:g} m, expected at most {_LARGEST:g} m of a tank with electrodes; lengths are in m: "
+            "is it meant in mm?"
+        )
+
 
 class Rings:
     """What the layouts of solids share: equal electrodes in rings, numbered ring by ring."""
@@ -90,6 +118,7 @@ class WallRings(Rings):
                 f"rings, electrode_height: got rings at {self.rings} m and {self.electrode_height} m; expected "
                 f"increasing heights, electrodes higher than 0 that do not touch and lie within 0..{self.height} m"
             )
+        refuse_other_units(self.radius, _LEAST_STRIP, width=self.width, electrode_height=self.electrode_height)
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -155,6 +184,7 @@ class CapRings(Rings):
                 "increasing latitudes between -90 and 90 degrees, and electrodes larger than 0 that touch neither "
                 "each other nor a pole"
             )
+        refuse_other_units(self.radius, _LEAST_CAP, electrode_radius=self.electrode_radius)
 
     @property
     def opening(self) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from eitdip.errors import OptionError
 from eitdip.mesh.domain import Domain
 from eitdip.mesh.generate import disk
-from eitdip.mesh.rings import CapRings, WallRings
+from eitdip.mesh.rings import CapRings, WallRings, refuse_other_units
 from eitdip.mesh.solids import mesh_ball, mesh_cylinder
 
 
@@ -39,6 +39,9 @@ class Tank:
             raise OptionError(f"electrodes: got {self.electrodes}, expected 0 or at least 2")
         if self.electrodes and not 0 < self.width * self.electrodes < 6.283185 * self.radius:
             raise OptionError(f"width: got {self.width} m, expected > 0 and {self.electrodes} electrodes not to touch")
+        if self.electrodes:
+            gap = 2 * np.pi * self.radius / self.electrodes - self.width
+            refuse_other_units(self.radius, width=self.width, gap=gap)
 
     @property
     def dimension(self) -> int:

@@ -68,26 +68,24 @@ def dice(estimate, truth, background: float, sign: int, threshold: float = 0.5, 
     return float(2 * weights[found & true].sum() / (weights[found].sum() + weights[true].sum()))
 
 
-def psnr(estimate, truth, mask=None, data_range: float | None = None) -> float:
+def psnr(estimate, truth, weights=None, data_range: float | None = None) -> float:
     """Peak signal-to-noise ratio 20 log10(range / root mean square error), dB; infinite if equal.
 
     Args:
         estimate: Any shape.
         truth: Same shape; NaN outside the body.
-        mask: Same shape, true where to compare; by default everywhere.
-        data_range: Peak; by default largest minus smallest truth within the mask.
+        weights: Same shape, >= 0, such as cell areas, or true where to compare; uniform by default.
+        data_range: Peak; by default largest minus smallest truth where there is weight.
 
     Raises:
         ShapeError: If shapes differ.
         InvalidDataError: If nothing is compared, an estimate is not finite or the range is not > 0.
     """
-    weights = None if mask is None else np.asarray(mask, dtype=bool)
     estimate, truth, weights = _inside(estimate, truth, weights)
-    estimate, truth = estimate[weights > 0], truth[weights > 0]
-    peak = np.ptp(truth) if data_range is None else data_range
+    peak = np.ptp(truth[weights > 0]) if data_range is None else data_range
     if not peak > 0:
         raise InvalidDataError(f"data range: got {peak:g}, expected > 0; give data_range for a constant truth")
-    error = np.sqrt(np.square(estimate - truth).mean())
+    error = _norm(estimate - truth, weights) / np.sqrt(weights.sum())
     return float(20 * np.log10(peak / error)) if error else float("inf")
 
 

@@ -27,21 +27,21 @@ class Truth:
         return {"relative L2": relative_l2(sigma[self._inside], self._true, self._sizes)}
 
     def metrics(self, sigma: np.ndarray) -> dict[str, float | None]:
-        """All errors of a conductivity per cell, shape (C,), S/m.
+        """All errors of a conductivity per cell, shape (C,), S/m; cells count by their sizes.
 
         An entry is None where it has no meaning: the Dice score of a sign that the truth lacks,
         contrast error and PSNR of a truth without contrast.
         """
         found, true, sizes = sigma[self._inside], self._true, self._sizes
         flat = np.ptp(true) == 0
-        background = float(np.median(true))  # the truth's own: the fitted one differs, which would count as contrast
+        background = _median(true, sizes)  # the truth's own: the fitted one differs, which would count as contrast
         return _known(
             {
                 **self.headline(sigma),
                 "contrast error": np.nan if flat else contrast_error(found, true, background, sizes),
-                "dice conductive": dice(found, true, background, 1),
-                "dice resistive": dice(found, true, background, -1),
-                "PSNR": np.nan if flat else psnr(found, true),
+                "dice conductive": dice(found, true, background, 1, weights=sizes),
+                "dice resistive": dice(found, true, background, -1, weights=sizes),
+                "PSNR": np.nan if flat else psnr(found, true, sizes),
             }
         )
 
@@ -104,6 +104,13 @@ def sample_image(image: np.ndarray, domain) -> np.ndarray:
     shares[:, 1] = 1 - shares[:, 1]
     place = np.clip((shares[:, ::-1] * image.shape).astype(int), 0, np.array(image.shape) - 1)
     return image[tuple(place.T)]
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The least value below or at which there is half of the weight."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(below, 0.5 * below[-1])])
 
 
 def _magnitudes(values: np.ndarray, image: np.ndarray) -> np.ndarray:

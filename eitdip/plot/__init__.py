@@ -10,7 +10,8 @@ if the file cannot be written.
 
 from eitdip.plot.comparison import against_time
 from eitdip.plot.fields import conductivity, draw_field, images, labels
-from eitdip.plot.histories import curves, data_fit
+from eitdip.plot.fits import data_fit
+from eitdip.plot.histories import curves
 from eitdip.plot.pictures import draw_picture, pictures
 from eitdip.plot.solids import slices
 from eitdip.plot.surfaces import render

@@ -1,39 +1,10 @@
-"""Data fits and the course of the iteration."""
+"""The course of the iteration."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
-from eitdip.plot.style import BLUE, DARK, RED, log_axis, picture
-
-
-def data_fit(path, data, prediction, deviation, mask, *, unit="") -> None:
-    """Measured against predicted data of up to four excitations, and all residuals in units of the noise.
-
-    Args:
-        path: Where the picture goes: .png, .pdf or .svg.
-        data: Shape (K, M), in `unit`.
-        prediction: Likewise.
-        deviation: Standard deviation of each entry, likewise.
-        mask: True where there is a measurement, shape (K, M); elsewhere the others may be NaN.
-        unit: Of the data.
-    """
-    mask, arrays = np.asarray(mask, dtype=bool), []
-    for name, array in (("data", data), ("prediction", prediction), ("deviation", deviation)):
-        array = np.asarray(array, dtype=float)
-        if mask.ndim != 2 or array.shape != mask.shape:
-            raise ShapeError(f"{name}: got shape {array.shape}, mask {mask.shape}; expected (K, M) for both")
-        if not mask.any() or not np.isfinite(array[mask]).all():
-            raise InvalidDataError(f"{name}: got NaN, infinity or nothing at all where the mask is true")
-        if name == "deviation" and not (array[mask] > 0).all():
-            raise NotPositiveError("deviation: got an entry <= 0, expected the noise level of each datum")
-        arrays.append(np.where(mask, array, np.nan))
-    residual = ((arrays[1] - arrays[0]) / arrays[2])[mask]
-    title = f"χ²/N = {np.square(residual).mean():.3g}   (N = {len(residual)} measurements)"
-    with picture(path, (9.6, 5.4), title) as figure:
-        left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1))
-        _draw_excitations(left, *arrays, unit)
-        _draw_residuals(right.subplots(), residual)
+from eitdip.errors import OptionError, ShapeError
+from eitdip.plot.style import DARK, RED, log_axis, picture
 
 
 def curves(path, history, kept=None) -> None:
@@ -79,35 +50,3 @@ def curves(path, history, kept=None) -> None:
                 axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-
-
-def _draw_excitations(figure, data, prediction, deviation, unit: str) -> None:
-    used = np.flatnonzero(np.isfinite(data).any(axis=1))
-    used = used[np.unique(np.linspace(0, len(used) - 1, min(4, len(used))).round().astype(int))]
-    power = 3 * int(np.floor(np.log10(np.nanmax(np.abs(data[used])) or 1) / 3))
-    number = np.arange(1, data.shape[1] + 1)
-    panels = figure.subplots(len(used), 1, squeeze=False, sharex=True)[:, 0]
-    for axes, k in zip(panels, used, strict=True):
-        measured, predicted, error = (array[k] / 10.0**power for array in (data, prediction, deviation))
-        look = {"fmt": "o", "markersize": 2.8, "elinewidth": 1, "color": DARK}
-        axes.errorbar(number, measured, error, label="measured ± deviation", **look)
-        axes.plot(number, predicted, ".-", color=RED, linewidth=1, markersize=2, label="predicted", zorder=3)
-        axes.set_title(f"excitation {k + 1}", loc="left", fontsize=9, pad=3)
-    panels[-1].set_xlabel("measurement")
-    panels[0].legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, fontsize=9, borderpad=0)
-    factor = (f"$10^{{{power}}}$ {unit}" if power else unit).strip()
-    figure.supylabel(f"data ({factor})" if factor else "data", fontsize=10)
-
-
-def _draw_residuals(axes, residual: np.ndarray) -> None:
-    limit = np.clip(np.ceil(np.abs(residual).max()), 4, 8)
-    bins = np.linspace(-limit, limit, int(np.clip(np.sqrt(len(residual)), 16, 48)) // 2 * 2 + 1)
-    x = np.linspace(-limit, limit, 201)
-    axes.hist(np.clip(residual, -limit, limit), bins, density=True, color=BLUE, alpha=0.5, label="residuals")
-    axes.plot(x, np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), color=DARK, label="standard normal")
-    beyond = int((np.abs(residual) > limit).sum())
-    note = f"\n({beyond} beyond ±{limit:g} are in the end bins)" if beyond else ""
-    axes.set(xlabel=f"(predicted − measured) / deviation{note}", ylabel="density", xlim=(-limit, limit))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])
-    axes.legend(loc="upper left", fontsize=9)

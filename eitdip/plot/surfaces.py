@@ -17,7 +17,10 @@ from eitdip.plot.style import BLUE, DARK, GREY, RED, checked, checked_background
 _LIGHT = np.array([0.4, -0.6, 0.7])
 _LEAST = np.log(1.1)  # a smaller contrast is no object
 _OUTSIDE = np.log(1.5)  # what is within this contrast of the background may be the background, a bit off
-_ABSURD = 0.05  # of an object's volume, which may be further out than the contrast that counts
+_ABSURD = (
+    0.05,
+    0.3,
+)  # of the objects' volume: at least so much may be further out than the contrast that counts; at most
 _WAYS = {0.5: 1.0, 0.2: 0.15}  # share of the way to that contrast: opacity of the surface there
 
 
@@ -42,8 +45,8 @@ def render(path, domain, sigma, *, background, truth=None, title="", unit="S/m")
     """The objects seen from the side and above: opaque half of the way to their contrast, faint at a fifth.
 
     Ways are on a log scale, from the background to the contrast that 5 % of the volume of all objects of that sign
-    exceed; so neither an absurd cell nor a strong object hides a weaker one, as long as that has a fifth of its log
-    contrast. The levels are in the legend.
+    exceed (on coarse meshes, one cell). So no absurd cell hides an object, nor does a strong object hide one that has
+    a fifth of its log contrast. The levels are in the legend.
 
     Args:
         path: Where the picture goes: .png, .pdf or .svg.
@@ -83,14 +86,17 @@ def surfaces(domain, field: np.ndarray, background: float) -> list[Surface]:
     if near.any():
         contrast = contrast - weighted_quantile(contrast[near], 0.5, domain.cell_sizes[near])
     outside = field[0] / np.exp(contrast[0])
-    nodes, found = vertex_means(domain, contrast), []
+    found = []
     for sign, colour in ((-1, BLUE), (1, RED)):
         beyond = sign * contrast > _LEAST
         if beyond.any():
-            reach = weighted_quantile((sign * contrast)[beyond], 1 - _ABSURD, domain.cell_sizes[beyond])
+            sizes = domain.cell_sizes[beyond]
+            share = np.clip(1.001 * sizes.max() / sizes.sum(), *_ABSURD)  # one cell, on coarse meshes
+            reach = weighted_quantile((sign * contrast)[beyond], 1 - share, sizes)
+            nodes = vertex_means(domain, np.minimum(sign * contrast, reach))
             for way, opacity in _WAYS.items():
                 level = max(way * reach, 0.5 * _LEAST)
-                triangles = _closed_surface(domain, sign * nodes - level)
+                triangles = _closed_surface(domain, nodes - level)
                 found.append(Surface(colour, opacity, float(outside * np.exp(sign * level)), triangles))
     return found
 

@@ -22,18 +22,19 @@ def judge_gains(gain: np.ndarray, signal: np.ndarray, prediction: np.ndarray, ma
             are others than the model's; all such are named.
     """
     rows = mask.any(axis=1)
+    ratio = gain / np.median(np.abs(gain[rows]))
     missed = np.linalg.norm(np.where(mask, signal - gain[:, None] * prediction, 0.0), axis=1)
     size = np.linalg.norm(np.where(mask, signal, 0.0), axis=1)
-    # Weak voltages may be all noise; of those that are wrong the rest of the fit says nothing.
-    wrong = rows & (missed > 0.5 * size) & (missed > 5 * np.median(missed[rows])) & (size > 0.1 * np.median(size[rows]))
+    # Weak voltages may be noise and yet have the right gain.
+    odd = (missed > 5 * np.median(missed[rows])) & (size > _DEAD * np.median(size[rows])) | (ratio <= -_DEAD)
+    wrong = rows & (missed > 0.5 * size) & odd
     if wrong.any():
         raise InvalidDataError(
             f"reference: the voltages of {_named(wrong)} do not resemble the model's, those of the others do; check "
             "the order of injections and their leads"
         )
-    size = gain / np.median(np.abs(gain[rows]))
-    _refuse_reversed("reference", rows & (size <= -_DEAD), rows, "the model's")
-    _refuse_sizes("reference", np.abs(size), rows)
+    _refuse_reversed("reference", rows & (ratio <= -_DEAD), rows, "the model's")
+    _refuse_sizes("reference", np.abs(ratio), rows)
 
 
 def judge_rows(

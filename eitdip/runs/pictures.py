@@ -21,22 +21,26 @@ def draw(solution, ax=None):
     unknown = solution.problem.unknown
     if unknown.kind == "image":
         return plot.draw_picture(ax, unknown.picture(solution.x), unknown.low, unknown.high)
-    return plot.draw_field(ax, unknown.domain, solution.x, background=unknown.start)
+    unit = solution.problem.measurements.unit
+    return plot.draw_field(ax, unknown.domain, solution.x, background=unknown.start, unit=unit)
 
 
-def compare_pictures(path: Path, unknown: Unknown, panels: dict[str, np.ndarray], background: float | None) -> None:
+def compare_pictures(
+    path: Path, unknown: Unknown, panels: dict[str, np.ndarray], background: float | None, unit: str = ""
+) -> None:
     """Pictures of several solutions of one problem side by side, on one scale.
 
     Args:
         path: Where the PNG goes.
         unknown: The problem's.
         panels: Name to picture, as of `Unknown.picture`.
-        background: Of bodies: conductivity in the middle of the colours, S/m.
+        background: Of bodies: conductivity in the middle of the colours.
+        unit: Of bodies: that of the conductivities.
     """
     if unknown.kind == "image":
         plot.pictures(path, panels, unknown.low, unknown.high)
     else:
-        plot.images(path, panels, background=background)
+        plot.images(path, panels, background=background, unit=unit)
 
 
 def _plane(out: Path, solution) -> None:
@@ -52,7 +56,8 @@ def _solid(out: Path, solution) -> None:
 
 
 def _look(solution) -> dict:
-    return {"truth": solution.problem.truth, "background": solution.problem.unknown.start}
+    problem = solution.problem
+    return {"truth": problem.truth, "background": problem.unknown.start, "unit": problem.measurements.unit}
 
 
 def _body(out: Path, solution) -> None:
@@ -60,7 +65,17 @@ def _body(out: Path, solution) -> None:
 
     problem, data = solution.problem, solution.problem.data
     write_domain(out / "conductivity.vtu", problem.unknown.domain, {"conductivity": solution.x})
-    plot.data_fit(out / "data_fit.png", data.values, solution.prediction, data.deviation, data.mask)
+    known = problem.calibration
+    homogeneous = None if known is None else known.prediction
+    fit = data.values, solution.prediction, data.deviation, data.mask, homogeneous
+    plot.data_fit(out / "data_fit.png", *fit, unit=_data_unit(problem.measurements))
+
+
+def _data_unit(measurements) -> str:
+    """Voltages are in V whatever the currents are in; what flows through the boundary is in A if all is SI."""
+    if measurements.model != "dirichlet":
+        return "V"
+    return "A" if measurements.unit == "S/m" else ""
 
 
 def _image(out: Path, solution) -> None:

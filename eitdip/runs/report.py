@@ -85,7 +85,8 @@ def _pictures(path: Path, entries: list[Entry], problem: Problem) -> None:
     panels = {} if truth is None else {"truth": unknown.truth_picture(truth)}
     panels |= {entry.label: entry.picture() for entry in entries}
     backgrounds = [result["background"] for entry in entries for result in entry.results[:1] if "background" in result]
-    compare_pictures(path, unknown, panels, float(np.median(backgrounds)) if backgrounds else None)
+    unit = "" if problem.measurements is None else problem.measurements.unit
+    compare_pictures(path, unknown, panels, float(np.median(backgrounds)) if backgrounds else None, unit)
 
 
 def _inline(path: Path) -> str:

@@ -49,11 +49,22 @@ def test_round_trip_of_a_solid(tmp_path, ending):
 @every_ending
 @pytest.mark.parametrize(("unit", "scale"), [("m", 1.0), ("cm", 1e-2), ("mm", 1e-3)])
 def test_unit_of_the_file(tmp_path, ending, unit, scale):
-    domain = ring_disk(2, 6, radius=140.0)
+    domain = ring_disk(2, 6, radius=14.0)
     write_domain(tmp_path / f"disk{ending}", domain)
     back = read_domain(tmp_path / f"disk{ending}", unit=unit)
     np.testing.assert_allclose(back.points, domain.points * scale, rtol=1e-14)
     np.testing.assert_array_equal(back.facet_tags, domain.facet_tags)
+
+
+@every_ending
+def test_mm_taken_for_m(tmp_path, ending):
+    domain = ring_disk(2, 6, radius=140.0)
+    write_domain(tmp_path / f"disk{ending}", domain)
+    with pytest.raises(InvalidDataError, match=r"the body is 280 m wide, .* Read it with unit='mm' or 'cm'"):
+        read_domain(tmp_path / f"disk{ending}")
+    assert np.ptp(read_domain(tmp_path / f"disk{ending}", unit="mm").points) == pytest.approx(0.28)
+    write_domain(tmp_path / f"plain{ending}", ring_disk(2, radius=140.0))
+    assert read_domain(tmp_path / f"plain{ending}").electrode_count == 0  # nothing depends on its unit
 
 
 @pytest.mark.parametrize("ending", [".xdmf", ".vtu"])

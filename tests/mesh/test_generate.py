@@ -60,7 +60,73 @@ def test_edge_lengths(gmsh):
     assert coarse.facet_sizes.max() <= 0.2
     assert graded.facet_sizes.max() <= 0.05
     assert graded.cell_sizes.max() > 4 * graded.cell_sizes.min()
-    assert disk(1.0, 0.2, electrodes=16, width=0.1).facet_sizes.max() <= 0.05 + 1e-9  # two facets each
+
+
+class TestGrading:
+    """Edges at the ends of electrodes, where the current density is singular."""
+
+    tank = Tank(1.0, electrodes=16, width=np.pi / 16)
+
+    def test_edges_grow_from_the_ends_of_electrodes(self, gmsh):
+        """tip + slope sqrt(d) up to the reach, from h / 16 to h; smaller right at the ends."""
+        h, tip, reach = 0.052, 0.052 / 16, 1.25 * self.tank.width
+        domain = self.tank.mesh(h)
+        half = 0.5 * self.tank.width
+        middles = np.radians(90) + 2 * np.pi * np.arange(16) / 16
+        angles = np.concatenate([middles - half, middles + half])
+        ends = np.column_stack([np.cos(angles), np.sin(angles)])
+        distance = np.linalg.norm(domain.centroids[:, None] - ends, axis=2).min(axis=1)
+        edge = np.sqrt(domain.cell_sizes * 4 / np.sqrt(3))
+        assert edge[distance < 0.005].max() < 2 * tip
+        for d in (0.025, 0.05, 0.1):
+            found = edge[np.abs(distance - d) < 0.1 * d].mean()
+            assert found == pytest.approx(tip + (h - tip) * np.sqrt(d / reach), rel=0.2)
+        assert edge[distance > 0.3].mean() == pytest.approx(h, rel=0.05)
+        sizes = np.sort(domain.facet_sizes[domain.facet_tags == 1])
+        np.testing.assert_allclose(sizes[::2], sizes[1::2], rtol=1e-9)  # mirrored
+
+    def test_halving_h_halves_all_lengths(self, gmsh):
+        coarse, fine = (self.tank.mesh(h) for h in (0.052, 0.026))
+        assert coarse.facet_sizes.min() / fine.facet_sizes.min() == pytest.approx(2, rel=0.1)
+        assert len(fine.cells) / len(coarse.cells) > 3
+
+    def test_the_homogeneous_body_is_seen_as_it_is(self, gmsh):
+        """Voltages scale with 1 / sigma and the contacts are the same, so their ratio tells the fitted background."""
+        from eitdip.fem import CompleteElectrodeModel
+        from eitdip.fem.patterns import adjacent
+        from eitdip.ranks.collectives import alone
+
+        exact, found = (
+            CompleteElectrodeModel(domain, adjacent(16, 1), 0.01, adjacent(16), comm=alone())
+            for domain in (self.tank.mesh(0.04, degree=2), self.tank.mesh(0.052))
+        )
+        exact, found = (model(np.ones(model.domain.shape)) for model in (exact, found))
+        assert (exact * found).sum() / (exact * exact).sum() == pytest.approx(1, abs=0.01)
+
+    def test_the_cost_is_bounded(self, gmsh):
+        """At the default edge length; with edges of one length everywhere there were 1552 nodes."""
+        assert 2000 < len(self.tank.mesh(0.052).points) < 2800
+
+    def test_without_electrodes_nothing_is_graded(self, gmsh):
+        domain = disk(1.0, 0.1)
+        assert len(domain.facets) == 64 and np.ptp(domain.facet_sizes) < 1e-9
+
+    @pytest.mark.parametrize("width", [1.8e-4, 2 * np.pi / 16 - 3e-3])
+    def test_thin_electrodes_and_gaps(self, gmsh, width):
+        """A wire of 25 um on a tank of 14 cm costs twice the nodes, not a wall of edges of half its width."""
+        domain = disk(1.0, 0.064, electrodes=16, width=width)
+        assert len(domain.points) < 5000
+        covered = np.bincount(domain.facet_tags, domain.facet_sizes)[1:]
+        np.testing.assert_allclose(covered, width, rtol=0.01)
+
+    @pytest.mark.parametrize("make", [Tank, lambda r, L, w: disk(r, r / 10, electrodes=L, width=w)])
+    def test_lengths_in_other_units(self, make):
+        with pytest.raises(OptionError, match=r"width: got 1e-06 m on a body of radius 0\.14 m, .* meant in mm"):
+            make(0.14, 16, 1e-6)
+        with pytest.raises(OptionError, match=r"gap: got .* m on a body of radius 1 m"):
+            make(1.0, 16, 2 * np.pi / 16 * (1 - 1e-5))
+        with pytest.raises(OptionError, match=r"radius: got 140 m, expected at most 20 m .* meant in mm"):
+            make(140.0, 16, 25.0)
 
 
 def test_inclusions_are_fitted(gmsh):

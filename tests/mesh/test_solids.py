@@ -223,6 +223,16 @@ class TestDescriptions:
         with pytest.raises(OptionError, match=message):
             Ball(**{"radius": 1.0} | CAPS | options)
 
+    def test_lengths_in_other_units(self):
+        with pytest.raises(OptionError, match=r"width: got 5\.5e-05 m on a body of radius 0\.14 m"):
+            Cylinder(0.14, 0.14, 2, 8, 0.055e-3, 0.04)
+        with pytest.raises(OptionError, match=r"electrode_height: got 4e-05 m on a body of radius 0\.14 m, .* in mm"):
+            Cylinder(0.14, 0.14, 2, 8, 0.055, 0.04e-3)
+        with pytest.raises(OptionError, match=r"electrode_radius: got 1e-05 m on a body of radius 0\.1 m"):
+            Ball(0.1, 2, 8, 1e-5)
+        with pytest.raises(OptionError, match="radius: got 140 m, expected at most 20 m"):
+            Ball(140.0, 2, 8, 10.0)
+
     def test_sizes_just_within_range(self):
         assert Ball(1.0, (0, 29), 2, 0.25).electrode_count == 4
         assert Ball(1.0, (75,), 2, 0.25).electrode_count == 2

@@ -20,6 +20,8 @@ def test_relative_l2_is_weighted_and_blind_outside():
 
 def test_contrast_error_is_one_for_an_empty_estimate():
     assert contrast_error(np.ones(5), TRUTH, 1.0) == pytest.approx(1)
+    weights = np.array([1.0, 4.0, 2.0, 1.0, 9.0])
+    assert contrast_error(np.array([1.0, 2.0, 3.0, 0.5, 7.0]), TRUTH, 1.0, weights) == pytest.approx(2 / np.sqrt(8.25))
     assert contrast_error(np.nan_to_num(TRUTH), TRUTH, 1.0) == 0
     with pytest.raises(InvalidDataError, match="the truth is the background everywhere"):
         contrast_error(np.ones(3), np.ones(3), 1.0)
@@ -45,7 +47,8 @@ def test_psnr():
     estimate = truth + np.array([[0.1, -0.1], [0.1, 0.0]])
     assert psnr(estimate, truth) == pytest.approx(20 * np.log10(2 / 0.1))
     assert psnr(estimate, truth, data_range=1.0) == pytest.approx(20)
-    assert psnr(estimate, truth, mask=[[True, False], [True, True]]) == pytest.approx(20)
+    assert psnr(estimate, truth, [[True, False], [True, True]]) == pytest.approx(20)  # the range is 1 then
+    assert psnr(np.array([1.0, 2.0]), np.array([0.0, 2.0]), [1.0, 3.0]) == pytest.approx(20 * np.log10(2 / 0.5))
     assert psnr(truth, truth) == np.inf
     with pytest.raises(InvalidDataError, match=r"data range: got 0, expected > 0"):
         psnr(np.zeros((2, 2)), np.ones((2, 2)))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from eitdip.mesh import Domain
 from eitdip.metrics import BETTER, ImageTruth, Truth, quality, sample_image
 from tests.cases.meshes import rectangle
 from tests.cases.solids import box
@@ -64,6 +65,34 @@ class TestImages:
 
 class TestBodies:
     """Errors of conductivities on a mesh."""
+
+    def test_cells_count_by_their_sizes(self):
+        """Columns of cells from x = 0, 1/16, 1/4, 9/16 to 1; the truth is 3 left of 1/4, the estimate left of 9/16."""
+        even = rectangle(4, 4)
+        domain = Domain(even.points**2, even.cells, even.facets, even.facet_tags)
+        image = np.ones((16, 16))
+        image[:, :4] = 3.0
+        found = Truth(image, domain).metrics(np.where(domain.centroids[:, 0] < 9 / 16, 3.0, 1.0))
+        assert found == pytest.approx(
+            {
+                "relative L2": np.sqrt(5 / 12),  # error 4 * 5/16 over 9 * 1/4 + 3/4
+                "contrast error": np.sqrt(5 / 4),  # over 4 * 1/4
+                "dice conductive": 8 / 13,
+                "dice resistive": None,
+                "PSNR": 10 * np.log10(4 / (5 / 4)),
+            }
+        )
+        assert Truth(image, domain).headline(np.full(32, 2.0)) == {"relative L2": pytest.approx(np.sqrt(1 / 3))}
+
+    def test_the_background_is_what_most_of_the_body_is(self):
+        """Not most of the cells: three of four columns, which cover 27/64, are in the object."""
+        even = rectangle(4, 4)
+        domain = Domain(even.points**3, even.cells, even.facets, even.facet_tags)
+        image = np.ones((64, 64))
+        image[:, :27] = 3.0
+        found = Truth(image, domain).metrics(np.ones(32))
+        assert found["contrast error"] == pytest.approx(1)
+        assert (found["dice conductive"], found["dice resistive"]) == (0, None)
 
     def test_all_errors_have_a_name_that_says_what_is_better(self):
         domain = rectangle(8, 8)

@@ -35,6 +35,35 @@ def test_by_hand():
     assert np.isnan(misfit.held_out(misfit.data))
 
 
+def test_a_complex_number_is_two_measurements():
+    """Of this deviation each: (1 + 4 + 9) / 1/4 over 4 numbers that are fitted, 16 / 1/4 over the 2 of the other."""
+    held = np.array([False, True, False])
+    misfit = LeastSquares(np.array([0j, 1.0, 1j]), 0.5, held_out=held)
+    assert (misfit.count, misfit.held_count) == (4, 2)
+    prediction = torch.tensor([1 + 2j, 1 + 4j, 3 + 1j])
+    assert float(misfit(prediction)) == pytest.approx(14)
+    assert misfit.held_out(prediction) == pytest.approx(32)
+
+
+def test_counts_deviate_by_twice_their_log_likelihood():
+    """From that of y itself: 2 (m - y + y log(y / m)), mean over 2 log 2 - 2 + 4 and 2 * 3."""
+    prediction = torch.tensor([3.0, 2.0], dtype=torch.float64)
+    misfit = PoissonDeviance([2, 0], background=[1.0, 1.0])
+    assert float(misfit(prediction)) == pytest.approx((2 * (4 - 2 + 2 * np.log(0.5)) + 6) / 2)
+    assert np.isnan(misfit.held_out(prediction))
+
+
+def test_parts_of_thinned_counts_are_compared_with_their_parts_of_the_mean():
+    """A quarter of 8 counts is watched, the rest fitted; the prediction, 6 beside the background, is that of all."""
+    misfit = PoissonDeviance(np.full(50_000, 8.0), background=2.0, held_share=0.25, seed=3)
+    right = torch.full((50_000,), float(misfit.data.mean()) / 0.75 - 2, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(misfit(right), right)
+    assert abs(float(slope.sum())) < 1e-12  # the mean of the fitted part is the most likely one
+    assert float(misfit.held.mean()) == pytest.approx(2, abs=0.03)
+    watched = [misfit.held_out(torch.full((50_000,), mean, dtype=torch.float64)) for mean in (5.0, 6.0, 7.0)]
+    assert watched[1] < min(watched[0], watched[2])
+
+
 def test_a_scalar_deviation_holds_for_all():
     data = np.arange(6.0).reshape(2, 3)
     one, many = LeastSquares(data, 0.3), LeastSquares(data, np.full((2, 3), 0.3))
@@ -188,7 +217,9 @@ class TestMisfitOf:
             misfit_of(data, share)
 
 
-@pytest.mark.parametrize(("mean", "expected"), [(0.01, 0.0922), (0.1, 0.4741), (1.7, 1.1524), (20.0, 1.0086), (1e4, 1.0)])
+@pytest.mark.parametrize(
+    ("mean", "expected"), [(0.01, 0.0922), (0.1, 0.4741), (1.7, 1.1524), (20.0, 1.0086), (1e4, 1.0)]
+)
 def test_few_counts_are_not_expected_to_deviate_by_one(mean, expected):
     """Against draws: sums over counts alone could have the same fault as the table."""
     assert expected_deviance(np.array(mean)) == pytest.approx(expected, abs=2e-4)

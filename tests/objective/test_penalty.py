@@ -237,6 +237,13 @@ class TestSparsity:
         value = TotalVariation(Values(mesh.cell_sizes), 1e-9)(-2 * inside)
         assert float(value) == pytest.approx(2 / 4, rel=3e-3)
 
+    def test_only_ratios_of_sizes_matter(self):
+        """(1 * 3 + 2 * 0 + 5 * |-1|) / 8; the mean would be 4/3."""
+        field = torch.tensor([3.0, 0.0, -1.0], dtype=torch.float64)
+        for sizes in ([1.0, 2.0, 5.0], [0.1, 0.2, 0.5]):
+            assert float(TotalVariation(Values(sizes), 1e-9)(field)) == pytest.approx(1, rel=1e-6)
+            assert float(Tikhonov(Values(sizes))(field)) == pytest.approx((9 + 5) / 8)
+
     def test_smoothing_is_where_it_turns_quadratic(self):
         norm = TotalVariation(Values(), smoothing=0.1)
         one, two = (float(norm(torch.full((5,), value, dtype=torch.float64))) for value in (1e-3, 2e-3))

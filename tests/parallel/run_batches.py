@@ -1,14 +1,16 @@
-"""Batches by the command line on the ranks of this run; rank 0 prints the exit codes of all ranks.
+"""Commands on the ranks of this run; rank 0 prints exit codes and words of all ranks.
 
 usage: mpiexec -n N python run_batches.py FOLDER [bug]
 
-FOLDER has a.h5, b.h5, c.h5 and bad.h5. With "bug", one rank fails in an unforeseen way.
+FOLDER has a.h5, b.h5, bad.h5 and, with ASTRA, disc.mat. With "bug", one rank fails in an unforeseen way.
 """
 
+import io
 import json
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from eitdip.cli import app
@@ -16,18 +18,28 @@ from eitdip.cli.exits import run
 from eitdip.ranks.collectives import world
 from eitdip.runs import output, session
 
-SETTINGS = {"h": 0.35, "size": 16, "channels": 4, "steps": 5, "checkpoint_seconds": 0}
-WORDS = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
+SETTINGS = {"h": 0.35, "size": 16, "channels": 4, "levels": 1, "steps": 5, "checkpoint_seconds": 0, "views": 10}
 
 
-def eitdip(*arguments) -> list[int]:
-    """The exit codes of all ranks."""
-    code = run(lambda: app([str(word) for word in arguments], standalone_mode=False), name="eitdip")
-    return world().allgather(code)
+def words(**settings) -> list[str]:
+    return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
 
 
-def on_the_last_rank(action, command) -> list[int]:
-    """Run a command in which the last rank alone does something at the start of each seed."""
+def command(*arguments) -> int:
+    return run(lambda: app([str(word) for word in arguments], standalone_mode=False), name="eitdip")
+
+
+def eitdip(*arguments) -> dict[str, list]:
+    """The exit codes of all ranks, and what they say."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = command(*arguments)
+    said = {"codes": code, "out": out.getvalue(), "err": err.getvalue()}
+    return {name: world().allgather(value) for name, value in said.items()}
+
+
+def on_the_last_rank(action, called):
+    """Call something while the last rank alone does something at the start of each seed."""
     inner = session._show
 
     def show(bar):
@@ -37,7 +49,7 @@ def on_the_last_rank(action, command) -> list[int]:
 
     session._show = show
     try:
-        return command()
+        return called()
     finally:
         session._show = inner
 
@@ -50,42 +62,60 @@ def bug() -> None:
     raise KeyError("a bug on one rank")
 
 
-def run_all(folder: Path) -> dict[str, list[int]]:
-    """Exit codes of all ranks by case; results go to folder/on-N."""
-    a, b, c, bad = (folder / f"{name}.h5" for name in ("a", "b", "c", "bad"))
+def run_all(folder: Path) -> dict[str, dict[str, list]]:
+    """What `eitdip` gives, by case; results go to folder/on-N. Three ranks make teams of several, and do no more."""
+    tank, disk, bad = (folder / f"{name}.h5" for name in ("a", "b", "bad"))
+    images = [folder / "disc.mat"] * (folder / "disc.mat").exists()
     out = folder / f"on-{world().size}"
+    small = words(**{name: value for name, value in SETTINGS.items() if images or name != "views"})
+    bodies = words(**{name: value for name, value in SETTINGS.items() if name != "views"})
 
     def batch(*more):
-        return eitdip("reconstruct", a, b, c, *WORDS, "--seeds", 2, *more)
+        return eitdip("reconstruct", tank, disk, *images, *small, "--seeds", 2, *more)
 
-    return {
+    def one(case: str, file: Path, *more):
+        return eitdip("reconstruct", file, "--out", out / case, *more)
+
+    found = {
         "batch": batch("--out", out / "batch"),
-        "seeds": eitdip("reconstruct", a, *WORDS, "--seeds", 2, "--out", out / "seeds"),
-        "failing": eitdip("reconstruct", a, bad, b, *WORDS, "--out", out / "failing"),
-        "failing seeds": eitdip("reconstruct", bad, *WORDS, "--seeds", 3, "--out", out / "bad"),
+        "seeds": one("seeds", tank, *bodies, "--seeds", 2),
+        "failing": eitdip("reconstruct", tank, bad, disk, *bodies, "--out", out / "failing"),
+        "failing seeds": one("bad", bad, *bodies, "--seeds", 3),
         "interrupted": on_the_last_rank(ctrl_c, lambda: batch("--out", out / "half")),
         "resumed": batch("--out", out / "half", "--resume"),
     }
+    if world().size == 3:
+        return found
+    diverging = ["--method", "cells-tv", *words(h=0.35, link="exp", learning_rate="1e30")]
+    compared = ["--methods", "cells-tikhonov,pinn", *words(h=0.35, steps=3, points=256)]
+    found |= {
+        "one": one("one", tank, *bodies),
+        "missing": one("missing", folder / "missing.h5"),
+        "diverged": one("diverged", tank, *diverging),
+        "compared": eitdip("compare", disk, *compared, "--out", out / "compared"),
+    }
+    if images:
+        (disc,) = images
+        own = words(size=16, channels=4, levels=1, steps=5, views=10)
+        found |= {
+            "image seeds": one("image seeds", disc, *own, "--seeds", 2),
+            "image": one("image", disc, *own, "--set", "optimizer=lbfgs"),
+            "failing with images": eitdip("reconstruct", bad, disc, *small, "--out", out / "failing images"),
+            "images compared": eitdip("compare", disc, "--methods", "dip-tv,tv", *own, "--out", out / "images"),
+        }
+    return found
 
 
 def main() -> None:
     output.write_pictures = lambda *arguments: None  # they take most of the time
     folder = Path(sys.argv[1])
     if sys.argv[2:] == ["bug"]:
-        words = [
-            "reconstruct",
-            folder / "a.h5",
-            folder / "b.h5",
-            *WORDS,
-            "--set",
-            "steps=100000",
-            "--out",
-            folder / "bug",
-        ]
-        on_the_last_rank(bug, lambda: eitdip(*words))
-    codes = run_all(folder)
+        both = folder / "a.h5", next(folder.glob("disc.mat"), folder / "b.h5")
+        long = words(steps=100000, size=16, h=0.35)
+        on_the_last_rank(bug, lambda: command("reconstruct", *both, *long, "--out", folder / "bug"))
+    said = run_all(folder)
     if world().rank == 0:
-        print(json.dumps(codes))
+        print(json.dumps(said))
 
 
 if __name__ == "__main__":

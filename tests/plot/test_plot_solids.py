@@ -7,6 +7,8 @@ import pytest
 from eitdip import plot
 from eitdip.errors import NotPositiveError, ShapeError
 from eitdip.plot.level_sets import level_segments, level_triangles, vertex_means
+from eitdip.plot.style import BLUE, RED
+from eitdip.plot.surfaces import Surface, surfaces
 from tests.cases.meshes import ring_disk
 from tests.cases.solids import box, box_with_electrodes
 
@@ -139,6 +141,54 @@ def test_the_nearer_object_hides_the_farther(body, near, tmp_path):
     plot.render(far, body, np.where(large, near, np.where(small, 1 / near, 1.0)), background=1.0)
     plot.render(alone, body, np.where(large, near, 1.0), background=1.0)
     assert 0 < share(far) < 0.9 * share(alone)
+
+
+class TestSurfaces:
+    """Levels of the surfaces, and what is not lost."""
+
+    @staticmethod
+    def of(body, sigma, background=1.0) -> dict[tuple[str, float], Surface]:
+        return {(each.colour, each.opacity): each for each in surfaces(body, sigma, background)}
+
+    @staticmethod
+    def near(surface: Surface, center, distance: float = 0.3) -> int:
+        """How many triangles are around a point."""
+        return int((np.linalg.norm(surface.triangles.mean(axis=1) - center, axis=1) < distance).sum())
+
+    def test_levels_are_half_and_a_fifth_of_the_way(self, body, sigma):
+        found = self.of(body, sigma)
+        expected = {(BLUE, 1.0): 0.2**0.5, (BLUE, 0.15): 0.2**0.2, (RED, 1.0): 5**0.5, (RED, 0.15): 5**0.2}
+        assert {key: surface.level for key, surface in found.items()} == pytest.approx(expected)
+
+    @pytest.mark.parametrize("value", [1e6, 1e-6])
+    def test_an_absurd_cell_moves_no_level(self, body, sigma, value):
+        """Half of the way to a million is a thousand: both objects were lost."""
+        before, changed = self.of(body, sigma), sigma.copy()
+        changed[0] = value
+        for key, surface in self.of(body, changed).items():
+            assert surface.level == pytest.approx(before[key].level)
+            assert len(surface.triangles) == pytest.approx(len(before[key].triangles), abs=60)
+
+    def test_a_weak_object_beside_a_strong_one(self, body):
+        """It is below half of the way to the strong one, but not below a fifth."""
+        strong, weak = [0.3, 0.5, 0.7], [0.7, 0.5, 0.3]
+        sigma = np.where(np.linalg.norm(body.centroids - strong, axis=1) < 0.2, 100.0, 1.0)
+        sigma[np.linalg.norm(body.centroids - weak, axis=1) < 0.2] = 4.0
+        found = self.of(body, sigma)
+        assert self.near(found[RED, 1.0], strong) > 50 and self.near(found[RED, 1.0], weak) == 0
+        assert self.near(found[RED, 0.15], strong) > 50 and self.near(found[RED, 0.15], weak) > 50
+
+    def test_a_background_that_is_off_is_no_object(self, body, sigma):
+        """The fitted one misses the truth's by 15 %: all of the body was one conductive object."""
+        found = self.of(body, sigma, background=0.87)
+        assert found[RED, 1.0].level == pytest.approx(5**0.5) and found[BLUE, 0.15].level == pytest.approx(0.2**0.2)
+        assert not surfaces(body, np.ones(len(body.cells)), 0.87)
+
+    def test_levels_are_in_the_picture(self, body, sigma, figures):
+        plot.render("a.png", body, 3 * sigma, background=3.0, truth=np.full((4, 4, 4), 3.0), unit="mS")
+        legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figures[-1].axes]
+        assert legends[0] == ["below 1.34 mS", "below 2.17 mS", "above 6.71 mS", "above 4.14 mS"]
+        assert legends[1] == ["nothing differs by 10 % from the background"]
 
 
 def test_sections_of_mesh_and_truth_are_the_same_way_round(body, tmp_path):

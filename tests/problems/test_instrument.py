@@ -90,9 +90,9 @@ def test_deviations_are_those_of_the_difference_data(rng):
     """Noise of deviation s on the values is noise of deviation s / gain on what is fitted."""
     gain = np.array([0.5, 2.0])
     found = Calibration(1.0, gain, np.zeros(3), np.ones((2, 3)), 0.0)
-    noise, deviation = rng.standard_normal((20_000, 2, 3)), np.array([[1.0, 2, 3], [4, 5, 6]])
+    noise, deviation = rng.standard_normal((4000, 2, 3)), np.array([[1.0, 2, 3], [4, 5, 6]])
     data = np.array([found.difference_data(deviation * one, np.zeros((2, 3))) for one in noise])
-    np.testing.assert_allclose(data.std(axis=0), found.deviation(deviation), rtol=0.03)
+    np.testing.assert_allclose(data.std(axis=0), found.deviation(deviation), rtol=0.05)
     np.testing.assert_array_equal(found.deviation(deviation), [[2, 4, 6], [2, 2.5, 3]])
 
 
@@ -172,9 +172,8 @@ class TestLeastSquares:
         expected = np.linalg.lstsq(design[used], measured[used])[0]
         gain, offset = GainsAndOffsets(prediction, used).of(measured)
         seen = used.any(axis=1)
-        np.testing.assert_allclose(
-            np.append(gain[seen], offset), np.append(expected[:6][seen], expected[6:]), atol=1e-12
-        )
+        np.testing.assert_allclose(gain[seen], expected[:6][seen], atol=1e-12)
+        np.testing.assert_allclose(offset, expected[6:], atol=1e-12)
         assert gain[3] == 1 and offset[1] == 0
 
     def test_counts_its_unknowns(self, parts):
@@ -276,7 +275,7 @@ class TestInjections:
         reference = homogeneous(0.3).copy()
         reference[5] *= 0.4
         found = calibrate(model(), reference, EVERY)
-        assert found.gain[5] / found.gain[0] == pytest.approx(0.4)
+        assert found.gain[5] / found.gain[0] == pytest.approx(0.4, rel=1e-5)  # the background is that of the mean gain
 
 
 @pytest.mark.parametrize("wrong", ["shifted", "shuffled"])

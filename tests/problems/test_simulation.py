@@ -40,6 +40,27 @@ class TestSimulation:
         assert abs(z.std() - 1) < 4 / np.sqrt(2 * z.size)
         assert np.allclose(noisy.deviation / clean.deviation, 0.05e12, rtol=1e-6)
 
+    def test_the_noise_of_moments_is_that_of_sampled_fluxes(self, rng):
+        """Of a homogeneous disk: cos n t has the flux n cos n t, sampled at 64 points with 5 % of its size."""
+        deviation = simulate_dirichlet(phantom("homogeneous"), **DTN, noise=0.05).deviation
+        angle = 2 * np.pi * np.arange(64) / 64
+        waves = np.stack([f(n * angle) for n in range(1, 5) for f in (np.cos, np.sin)]) / np.sqrt(np.pi)
+        for row, n in ((0, 1), (4, 3)):
+            flux = n * waves[row]
+            samples = flux + 0.05 * np.sqrt(np.mean(flux**2)) * rng.standard_normal((20_000, 64))
+            moments = samples @ waves.T * (2 * np.pi / 64)
+            np.testing.assert_allclose(moments.std(axis=0), n * 0.05 / 8, rtol=0.02)
+            np.testing.assert_allclose(deviation[row], n * 0.05 / 8, rtol=0.01)
+
+    def test_the_noise_of_voltages_is_a_share_of_the_size_of_their_excitation(self):
+        found = simulate_electrodes(phantom("tank"), TANK, noise=0.02, h=0.3)
+        clean = simulate_electrodes(phantom("tank"), TANK, noise=1e-9, h=0.3).values
+        assert found.deviation[2, 0] == pytest.approx(0.02 * np.linalg.norm(clean[2]) / np.sqrt(8), rel=1e-6)
+        # The empty tank is measured a hundred times: its noise has a tenth of the deviation.
+        empty = simulate_electrodes(phantom("tank"), TANK, noise=1e-9, h=0.3).reference
+        z = (found.reference - empty) / found.deviation
+        assert z.std() == pytest.approx(0.1, rel=4 / np.sqrt(2 * z.size))
+
     def test_provenance_names_the_mesh(self):
         measurements = simulate_dirichlet(phantom("three"), **DTN, seed=3)
         found = measurements.provenance

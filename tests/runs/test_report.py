@@ -61,7 +61,8 @@ def finished(folder: Path, unknown: Unknown, factor: float, **numbers) -> tuple[
 def posed(unknown: Unknown, truth=None, provenance=None, known: bool = True) -> SimpleNamespace:
     """What a report asks of a problem."""
     data = SimpleNamespace(count=7, provenance=provenance or {"kind": "made up"}, noise=SimpleNamespace(known=known))
-    return SimpleNamespace(name="made up", unknown=unknown, data=data, truth=truth)
+    measurements = None if unknown.kind == "image" else SimpleNamespace(unit="mS per square")
+    return SimpleNamespace(name="made up", unknown=unknown, data=data, truth=truth, measurements=measurements)
 
 
 def written(out: Path, unknown: Unknown, truth, provenance=None, **numbers) -> list[Entry]:
@@ -155,7 +156,7 @@ def drawn(monkeypatch) -> dict:
     seen = {}
     curves, images, pictures = plot.against_time, plot.images, plot.pictures
     monkeypatch.setattr(plot, "against_time", lambda *a: seen.update(quantity=a[2]) or curves(*a))
-    monkeypatch.setattr(plot, "images", lambda *a, **k: seen.update(images=a[1]) or images(*a, **k))
+    monkeypatch.setattr(plot, "images", lambda *a, **k: seen.update(images=a[1], **k) or images(*a, **k))
     monkeypatch.setattr(plot, "pictures", lambda *a, **k: seen.update(pictures=a[1:]) or pictures(*a, **k))
     return seen
 
@@ -163,6 +164,8 @@ def drawn(monkeypatch) -> dict:
 def test_without_a_truth_the_curves_are_of_the_misfit(tmp_path, drawn):
     entries = written(tmp_path, body(ring_disk(8)), None)
     assert drawn["quantity"] == "chi2" and list(drawn["images"]) == ["gn-tv", "dip <b>"]
+    assert drawn["unit"] == "mS per square"
+    assert "found, conductivities in mS per square\"" in (tmp_path / "report.html").read_text()
     headings = re.findall(r"<th>([^<]*)</th>", (tmp_path / "report.html").read_text())
     assert headings == ["method", "misfit", "seconds", "steps", "memory MiB"]
     assert entries[0].values("relative L2") == [] and entries[0].values("misfit") == [1.25]
