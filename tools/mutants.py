@@ -168,9 +168,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--limit", type=float, default=300, help="seconds for the tests of one mutant (default 300)")
     arguments = parser.parse_args()
-    paths = [Path(path).resolve() for path in arguments.paths]
-    files = sorted({file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])})
-    every = [made for f in files for made in mutants(f.relative_to(ROOT).as_posix(), f.read_text())]
+    files = sorted(
+        {f for path in map(Path, arguments.paths) for f in ([path] if path.is_file() else path.rglob("*.py"))}
+    )
+    every = [made for f in files for made in mutants(f.resolve().relative_to(ROOT).as_posix(), f.read_text())]
     chosen = random.Random(arguments.seed).sample(range(len(every)), max(1, round(arguments.share * len(every))))
     for name in _HEAVY:
         importlib.import_module(name)

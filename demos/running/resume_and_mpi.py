@@ -20,25 +20,15 @@ from pathlib import Path
 import numpy as np
 
 EITDIP = [sys.executable, "-m", "eitdip"]
-SETTINGS = [
-    "--set",
-    "steps=40",
-    "--set",
-    "size=32",
-    "--set",
-    "channels=16",
-    "--set",
-    "h=0.1",
-    "--set",
-    "checkpoint_seconds=0",
-]
+SETTINGS = {"steps": 40, "size": 32, "channels": 16, "h": 0.1, "checkpoint_seconds": 0}
+WORDS = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
-    return [*EITDIP, "reconstruct", str(data), "--out", str(out), *SETTINGS, *more]
+    return [*EITDIP, "reconstruct", str(data), "--out", str(out), *WORDS, *more]
 
 
-def sigma(out: Path) -> np.ndarray:
+def conductivity(out: Path) -> np.ndarray:
     return np.load(out / "estimate.npz")["x"]
 
 
@@ -59,7 +49,7 @@ def main() -> None:
     child.wait()
     assert not (folder / "killed" / "result.json").exists(), "the child was too quick to be killed"
     subprocess.run(command(data, folder / "killed", "--resume"), check=True, env=environment)
-    same = np.array_equal(sigma(folder / "whole"), sigma(folder / "killed"))
+    same = np.array_equal(conductivity(folder / "whole"), conductivity(folder / "killed"))
     print(f"uninterrupted and killed + resumed: {'bit-identical' if same else 'DIFFERENT'}")
     assert same
 
@@ -68,7 +58,7 @@ def main() -> None:
         print("no mpiexec found: skipping the two-rank run")
         return
     subprocess.run([mpiexec, "-n", "2", *command(data, folder / "two")], check=True, env=environment)
-    gap = np.abs(sigma(folder / "two") - sigma(folder / "whole")).max() / np.abs(sigma(folder / "whole")).max()
+    gap = np.abs(conductivity(folder / "two") - conductivity(folder / "whole")).max() / np.abs(conductivity(folder / "whole")).max()
     steps = json.loads((folder / "two" / "result.json").read_text())["iterations"]
     print(f"one rank and two ranks after {steps[0]} steps: largest difference {gap:.1e}")
     assert gap < 1e-5

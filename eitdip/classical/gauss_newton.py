@@ -162,7 +162,7 @@ class GaussNewton(torch.optim.Optimizer):
         """misfit + relaxation * penalties at the present parameters; infinite where there is no solution."""
         try:
             losses = self.objective().losses
-        except NotPositiveError:
+        except (NotPositiveError, LinearSolverError):
             return float("inf")
         value = float(losses["misfit"]) + self._relaxation * sum(float(v) for k, v in losses.items() if k != "misfit")
         return value if np.isfinite(value) else float("inf")

@@ -158,10 +158,12 @@ class Multigrid:
         self.iterations = self.solves = self.factorizations = 0
         self._pc = PETSc.PC().create(matrix.comm)
         prefix = f"eitdip_gamg_{next(_NUMBERS)}_"  # options are the only way to this setting
-        PETSc.Options()[prefix + "pc_gamg_reuse_interpolation"] = True
+        name, options = prefix + "pc_gamg_reuse_interpolation", PETSc.Options()
+        options[name] = True
         self._pc.setOptionsPrefix(prefix)
         self._pc.setType(PETSc.PC.Type.GAMG)
         self._pc.setFromOptions()
+        options.delValue(name)  # it is read; PETSc would keep it for ever
         self._ready = False
 
     def update(self, values: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from eitdip.fem.spaces import Discretization
 from eitdip.fem.stiffness import StiffnessSystem
 from eitdip.mesh.domain import Domain
 from eitdip.operator import ForwardModel
-from eitdip.ranks.collectives import Layout, world
+from eitdip.ranks.collectives import Layout, free_garbage, world
 
 # Below, ranks with a whole mesh each are faster; above, the factor fills the memory (docs/scaling.md).
 _LARGE = 300_000
@@ -39,6 +39,7 @@ class ElectricalModel(ForwardModel):
         if mesh_ranks == 0:
             mesh_ranks = comm.size if domain.dimension == 3 and len(domain.points) >= _LARGE else 1
         self.layout = Layout.of(comm, mesh_ranks)
+        free_garbage(self.layout.mesh)  # of models that are no more
         self.discretization = Discretization(domain, sigma_element, self.layout.mesh)
         self.domain = self.discretization.sigma_space
         parts = self.layout.patterns.allgather(zlib.crc32(self.discretization.nodes.tobytes()))

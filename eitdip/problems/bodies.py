@@ -136,7 +136,9 @@ def prepare(measurements: Measurements, meshing: Meshing | None = None, comm=Non
     choices = {"comm": comm, "solver": meshing.solver, "mesh_ranks": meshing.mesh_ranks}
     model = forward_model(measurements, domain, **choices)
     if measurements.reference is None and meshing.background is None:
-        raise OptionError(f"option background: the data bring no reference measurement, so set it ({measurements.unit})")
+        raise OptionError(
+            f"option background: the data bring no reference measurement, so set it ({measurements.unit})"
+        )
     data, calibration = _calibrated(measurements, meshing, model)
     background = calibration.background if meshing.background is None else meshing.background
     body = Body(model.discretization, background)

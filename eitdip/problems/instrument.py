@@ -186,11 +186,11 @@ def _judge(found: Calibration, reference, mask, instrument: bool, told: bool) ->
         raise InvalidDataError(
             "reference: it cannot tell the background: no conductivity, or nearly any, fits it as well (contact "
             "impedance may be most of the voltages); check contact_impedance and units, or set calibrate=false and "
-            "background=... (S/m)"
+            "background=..."
         )
     least, most = _PLAUSIBLE
     if not least <= found.background <= most:
         raise InvalidDataError(
-            f"reference: fits a background of {found.background:.3g} S/m, expected {least:g} to {most:g}; check the "
+            f"reference: fits a background of {found.background:.3g}, expected {least:g} to {most:g}; check the "
             "units of voltages, currents and lengths"
         )

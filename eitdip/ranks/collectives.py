@@ -8,9 +8,11 @@ is imported when it is first asked for: images need neither.
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,8 +73,42 @@ class Layout:
             return Layout(comm, alone(), comm)
         if mesh_ranks == comm.size:
             return Layout(comm, comm, alone())
+        return Layout(comm, *_grid(comm, mesh_ranks))
+
+
+def _grid(comm: MPI.Comm, mesh_ranks: int) -> tuple[MPI.Comm, MPI.Comm]:
+    """Rows and columns of the grid. MPI has about 2,000 communicators, so each grid is made once and kept with `comm`."""
+    kept = comm.Get_attr(_key())
+    if kept is None:
+        kept = {}
+        comm.Set_attr(_key(), kept)
+    if mesh_ranks not in kept:
         group, place = divmod(comm.rank, mesh_ranks)
-        return Layout(comm, comm.Split(group, place), comm.Split(place, group))
+        kept[mesh_ranks] = comm.Split(group, place), comm.Split(place, group)
+    return kept[mesh_ranks]
+
+
+@cache
+def _key() -> int:
+    """Under which a communicator keeps its grids; they are freed with it."""
+    from mpi4py import MPI
+
+    def free(comm, key, kept):
+        for part in (part for parts in kept.values() for part in parts):
+            part.Free()
+
+    return MPI.Comm.Create_keyval(delete_fn=free)
+
+
+def free_garbage(comm: MPI.Comm) -> None:
+    """Let PETSc free what was dropped on all ranks; all ranks call it.
+
+    Python drops objects whenever it likes, ranks not at the same time, so PETSc keeps those that ranks share until
+    it is asked.
+    """
+    petsc = sys.modules.get("petsc4py.PETSc")
+    if petsc is not None and comm.size > 1:
+        petsc.garbage_cleanup(comm)
 
 
 def share_of(count: int, comm: MPI.Comm) -> slice:

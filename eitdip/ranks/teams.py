@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from eitdip.ranks.collectives import free_garbage
+
 
 @dataclass(frozen=True, eq=False)
 class Team:
@@ -62,5 +64,6 @@ def divided(count: int, comm) -> Iterator[Team]:
     inner = comm.Split(number, comm.rank)
     try:
         yield Team(inner, comm, number, teams, count)
+        free_garbage(inner)  # not after an error: the ranks may not be in step
     finally:
         inner.Free()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from eitdip.errors import CheckpointError, DivergenceError, NotPositiveError
+from eitdip.errors import CheckpointError, DivergenceError, LinearSolverError, NotPositiveError
 from eitdip.objective import Objective, Terms
 from eitdip.reconstruction.checkpoint import Checkpoint
 from eitdip.reconstruction.result import Result, Status, Step
@@ -26,7 +26,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
         start: Number of the first step.
 
     Raises:
-        DivergenceError: If the loss is infinite or NaN, or the field overflows.
+        DivergenceError: If the loss is infinite or NaN, the field overflows, or no linear system can be solved.
     """
     iteration = start
     while True:
@@ -36,12 +36,7 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
 
         def evaluate(seen=evaluations, iteration=iteration) -> torch.Tensor:
             optimizer.zero_grad()
-            try:
-                terms = objective()
-            except NotPositiveError as error:
-                if iteration == 0 and not seen:  # a bad start, not a bad step
-                    raise
-                raise DivergenceError(f"step {iteration}: {error}; lower the learning rate") from error
+            terms = objective()
             loss = terms.total
             if not torch.isfinite(loss):
                 raise DivergenceError(
@@ -52,7 +47,12 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
             seen.append(terms)
             return loss
 
-        optimizer.step(evaluate)
+        try:
+            optimizer.step(evaluate)
+        except (NotPositiveError, LinearSolverError) as error:
+            if iteration == 0 and not evaluations:  # a bad start, not a bad step
+                raise
+            raise DivergenceError(f"step {iteration}: {error}; lower the learning rate, or penalize more") from error
         if schedule is not None:
             schedule.step()
         yield Step(iteration, evaluations[0], time.perf_counter() - began, state)
@@ -107,7 +107,7 @@ def reconstruct(
 
     Raises:
         CheckpointError: If the checkpoint is of another run.
-        DivergenceError: If the loss becomes infinite or NaN; its `result` holds the iterate kept so far.
+        DivergenceError: As for `iterate`; its `result` holds the iterate kept so far.
     """
     state = _LoopState(objective, optimizer, stop, schedule, run)
     if resume is not None:

@@ -75,6 +75,51 @@ def test_one_step_solves_the_normal_equations(rng, differences):
     assert np.abs(values - expected).max() < 1e-10 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("drift", [False, True])
+def test_damping_is_in_units_of_the_objective_per_mean_square(rng, drift):
+    """And of the drift, which moves all values, per square. After a prediction that came true a tenth is left."""
+    objective = linear(rng, FreeField((12,)), differences=jumps(), drift=drift)
+    misfit, columns = objective.misfit, objective.model.matrix
+    form, scale = np.zeros((12 + drift, 12 + drift)), np.full(12 + drift, 1 / 12)
+    form[:12, :12] = 0.3 * curvature(objective.penalties["p"], torch.zeros(12, dtype=torch.float64)).toarray()
+    if drift:
+        columns, scale[12] = np.column_stack([columns, columns.sum(axis=1)]), 1.0
+    rows = columns * misfit.weight.numpy().reshape(-1, 1) / np.sqrt(18)
+    data = (misfit.data * misfit.weight).numpy().ravel() / np.sqrt(18)
+    expected = np.linalg.solve(rows.T @ rows + form + np.diag(0.5 * (data @ data) * scale), rows.T @ data)
+    optimizer = GaussNewton(objective, damping=0.5, continuation=float("inf"))
+    losses(objective, optimizer, 1)
+    found = np.concatenate([p.detach().numpy().ravel() for p in optimizer._parameters()])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+    assert optimizer.state_dict()["damping"] == pytest.approx(0.05) and optimizer.state_dict()["growth"] == 2
+
+
+def test_penalties_count_more_while_the_misfit_is_large(rng):
+    """chi^2 / N over 100, then at most half of it, until they count as given."""
+    optimizer = GaussNewton(linear(rng, FreeField((12,))))
+    found = [optimizer._relax(chi2) or optimizer._relaxation for chi2 in (1000.0, 900.0, 10.0, 500.0)]
+    assert found == pytest.approx([10, 5, 1, 1])
+
+
+def test_a_target_is_sought_from_both_sides(rng):
+    """By the square of how far chi^2 / N is from it, at most twofold."""
+    optimizer = GaussNewton(linear(rng, FreeField((12,))), target=2.0)
+    found = [optimizer._relax(chi2) or optimizer._relaxation for chi2 in (8.0, 8.0, 2.0, 1.6, 0.1)]
+    assert found == pytest.approx([4, 2, 2, 3.125, 6.25])
+
+
+@pytest.mark.parametrize(("ratio", "factor"), [(1.0, 0.1), (5.0, 0.1), (0.75, 0.875), (0.5, 1.0), (0.25, 1.125)])
+def test_damping_follows_how_well_the_fall_was_predicted(rng, ratio, factor):
+    """Nielsen (1999): 1 - (2 ratio - 1)^3, not below a tenth; none stays none, and else it stays above 1e-9."""
+    optimizer = GaussNewton(linear(rng, FreeField((12,))), damping=0.2)
+    optimizer._settle(ratio)
+    assert optimizer.state_dict()["damping"] == pytest.approx(0.2 * factor)
+    for damping, least in ((0.0, 0.0), (2e-9, 1e-9)):
+        optimizer.load_state_dict({"damping": damping, "growth": 4.0, "relaxation": 1.0})
+        optimizer._settle(1.0)
+        assert optimizer.state_dict() == {"damping": least, "growth": 2.0, "relaxation": 1.0}
+
+
 CASES = {
     "image": (PixelDifferences(), (5, 5)),
     "boxes": (PixelDifferences((1.0, 0.5, 0.7)), (3, 4, 5)),
@@ -147,12 +192,30 @@ def test_an_unsolved_system_is_a_rejected_update(rng, monkeypatch):
 
     monkeypatch.setattr(NormalEquations, "solve", moody)
     loss = losses(objective := linear(rng, FreeField((12,))), GaussNewton(objective, damping=0), 2)
-    assert loss[1] < loss[0] and [float(d.max()) > 0 for d in calls[:4]] == [False, True, True, True]
+    damping = np.array([float(each.max()) for each in calls[:4]])
+    assert loss[1] < loss[0]
+    np.testing.assert_allclose(damping, loss[0] / 12 * np.array([0, 2e-6, 8e-6, 64e-6]), rtol=1e-12)
     monkeypatch.setattr(objective.model, "matrix", np.full((20, 12), np.nan))
     stuck = GaussNewton(objective)
     stuck.objective.misfit.count = np.nan
     with torch.no_grad(), pytest.raises(LinearSolverError, match="none of 12 systems of growing damping"):
         stuck.step(lambda: None)
+
+
+def test_a_trial_without_a_solution_is_rejected(rng):
+    """The linear solver of the model fails at the first update; with more damping it does not."""
+    objective, calls = linear(rng, FreeField((12,)), penalty=Tikhonov), []
+    inner = objective.model.linearize
+
+    def moody(x):
+        calls.append(x)
+        if len(calls) == 3:  # after the closure and the linearization
+            raise LinearSolverError("no solution")
+        return inner(x)
+
+    objective.model.linearize = moody
+    loss = losses(objective, GaussNewton(objective), 2)
+    assert loss[1] < loss[0] and len(calls) >= 6
 
 
 @pytest.mark.parametrize("damping", [0.0, 1e-3])

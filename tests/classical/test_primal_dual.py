@@ -6,7 +6,6 @@ import torch
 from scipy import sparse
 
 from eitdip.classical.primal_dual import into_ball, total_variation
-from eitdip.classical.two_valued import two_valued
 from eitdip.errors import OptionError
 from eitdip.imaging import SparseOperator
 from eitdip.operator import Space
@@ -79,27 +78,6 @@ def test_neither_start_nor_balance_nor_batch_decide_the_answer():
     torch.testing.assert_close(both[1], (2 * STEP - 0.1).abs(), rtol=0, atol=1e-5)
 
 
-def test_it_ends_when_a_step_changes_little():
-    """Counted by the operator: after one step if any change is small, after all of them if none is."""
-    calls = []
-
-    class Counted(SparseOperator):
-        def forward(self, x):
-            calls.append(1)
-            return super().forward(x)
-
-    space = Space((2, 4))
-    operator = Counted(sparse.eye_array(8, format="csr"), space, space)
-    operator.norm()
-
-    def steps(tolerance: float) -> int:
-        calls.clear()
-        total_variation(operator, STEP, 0.2, steps=40, tolerance=tolerance)
-        return len(calls)
-
-    one, every, some = steps(10.0), steps(0.0), steps(0.01)
-    assert every - one == 39 and 0 < some - one < 39
-
 
 def test_vectors_are_shortened_to_the_radius():
     d = torch.tensor([[3.0, 0.3, 0.0], [4.0, 0.4, 0.0]], dtype=torch.float64)
@@ -107,14 +85,6 @@ def test_vectors_are_shortened_to_the_radius():
     torch.testing.assert_close(into_ball(d, 2.0), expected)
     assert not into_ball(d, 0.0).any()
 
-
-def test_two_values_weigh_data_edges_and_pushes():
-    """Of the uniform image y, deviation d: (x - y) / d^2 + push (1 - 2 x) = 0 is x = (y - push d^2) / (1 - 2 push d^2)."""
-    y = torch.full((3, 3), 0.4, dtype=torch.float64)
-    found = two_valued(identity((3, 3)), y, 0.7, [0.5], deviation=0.5, steps=3000)
-    torch.testing.assert_close(found, torch.full_like(y, (0.4 - 0.125) / 0.75), rtol=0, atol=1e-6)
-    found = two_valued(identity((2, 4)), STEP, 0.8, [0.0], deviation=0.5, steps=6000)
-    torch.testing.assert_close(found, (STEP - 0.1).abs(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ FILES = {
     "conductivity.png", "data_fit.png", "curves.png", "checkpoint",
 }  # fmt: skip
 KEYS = {
-    "problem", "kind", "method", "options", "seed", "status", "reason", "iterations", "kept", "seconds", "misfit",
+    "problem", "kind", "method", "options", "seed", "status", "reason", "iterations", "kept", "seconds", "misfit", "misfit of noise alone", "unit",
     "noise level known", "measurements", "background", "calibration", "metrics", "mesh", "hash", "data", "versions",
     "memory", "memory of", "step seconds", "parallel", "solver",
 }  # fmt: skip

@@ -9,8 +9,8 @@ from tests.cases.commands import COARSE, eitdip
 def rows(**changes) -> dict[str, str]:
     summary = {
         "problem": "electrodes", "kind": "plane", "method": "gn-tv", "status": "done", "iterations": [], "kept": [],
-        "misfit": 1.0, "noise level known": True, "background": 0.3, "unit": "mS per square", "seconds": {"total": 1.0, "model": 0.5},
-        "metrics": None, "data": {}, "calibration": {"error": 0.0289},
+        "misfit": 1.0, "noise level known": True, "background": 0.3, "unit": "mS per square", "metrics": None,
+        "seconds": {"total": 1.0, "model": 0.5}, "data": {}, "calibration": {"error": 0.0289},
     }  # fmt: skip
     return _rows(summary | changes)
 

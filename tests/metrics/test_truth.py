@@ -76,6 +76,7 @@ class TestBodies:
         assert found == pytest.approx(
             {
                 "relative L2": np.sqrt(5 / 12),  # error 4 * 5/16 over 9 * 1/4 + 3/4
+                "relative L2 over background": np.sqrt(43 / 108),  # 1 and 1/3 for 3 and 1
                 "contrast error": np.sqrt(5 / 4),  # over 4 * 1/4
                 "dice conductive": 8 / 13,
                 "dice resistive": None,
@@ -100,8 +101,11 @@ class TestBodies:
         image[1:3, 1:3], image[5:7, 5:7] = 3.0, 0.4
         sigma, truth = sample_image(image, domain), Truth(image, domain)
         assert truth.metrics(sigma) == {
-            "relative L2": 0, "contrast error": 0, "dice conductive": 1, "dice resistive": 1, "PSNR": None,
+            "relative L2": 0, "relative L2 over background": 0, "contrast error": 0, "dice conductive": 1,
+            "dice resistive": 1, "PSNR": None,
         }  # fmt: skip
+        scaled = truth.metrics(0.9 * sigma)
+        assert scaled["relative L2"] == pytest.approx(0.1) and scaled["relative L2 over background"] < 1e-12
         worse, better = truth.metrics(np.ones(len(sigma))), truth.metrics(1 + 0.9 * (sigma - 1))
         assert set(worse) == set(BETTER)
         for name, choose in BETTER.items():
@@ -113,6 +117,7 @@ class TestBodies:
         flat = Truth(np.ones((4, 4)), domain).metrics(np.full(len(domain.cells), 2.0))
         assert flat == {
             "relative L2": 1,
+            "relative L2 over background": 0,
             **dict.fromkeys(["contrast error", "dice conductive", "dice resistive", "PSNR"]),
         }
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian, Poisson
@@ -226,6 +227,16 @@ def test_few_counts_are_not_expected_to_deviate_by_one(mean, expected):
     counts = np.random.default_rng(1).poisson(mean, 200_000)
     measured = PoissonDeviance(counts)(torch.full((200_000,), mean, dtype=torch.float64))
     assert float(measured) == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize("mean", [1e-6, 0.37, 3.0, 150.0, 250.0])
+def test_the_expected_deviance_is_that_of_the_distribution(mean):
+    """By scipy's chances of up to a thousand counts; above 200 it is 1 + 1 / (6 m), to the next power of 1 / m."""
+    counts = np.arange(1000)
+    chances, shifted = stats.poisson.pmf(counts, mean), np.maximum(counts, 1)
+    exact = float(2 * (chances * counts * np.log(shifted)).sum() - 2 * mean * np.log(mean))
+    assert expected_deviance(np.array(mean)) == pytest.approx(exact, rel=2e-4 if mean < 200 else 5e-6)
+    assert expected_deviance(np.array(0.0)) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_fitted_part_of_thinned_counts_has_its_own_expectation():

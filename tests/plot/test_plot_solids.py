@@ -164,10 +164,10 @@ class TestSurfaces:
     def test_an_absurd_cell_moves_no_level(self, body, sigma, value):
         """Half of the way to a million is a thousand: both objects were lost."""
         before, changed = self.of(body, sigma), sigma.copy()
-        changed[0] = value
+        changed[np.argmin(np.linalg.norm(body.centroids - [0.8, 0.2, 0.8], axis=1))] = value
         for key, surface in self.of(body, changed).items():
             assert surface.level == pytest.approx(before[key].level)
-            assert len(surface.triangles) == pytest.approx(len(before[key].triangles), abs=60)
+            assert len(surface.triangles) == len(before[key].triangles)
 
     def test_a_weak_object_beside_a_strong_one(self, body):
         """It is below half of the way to the strong one, but not below a fifth."""

@@ -49,7 +49,7 @@ def test_a_file_need_not_have_it(measurements, tmp_path):
     assert load(path).unit == "S/m"
     with h5py.File(path, "a") as file:
         file.attrs["conductivity_unit"] = 3
-    with pytest.raises(FileFormatError, match="'conductivity_unit': got .*3.*, expected text"):
+    with pytest.raises(FileFormatError, match=r"'conductivity_unit': got .*3.*, expected text"):
         load(path)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from eitdip.errors import DivergenceError
+from eitdip.errors import DivergenceError, LinearSolverError, NotPositiveError
 from eitdip.networks import Decoder
 from eitdip.objective import Variational
 from eitdip.objective.misfit import LeastSquares
@@ -173,6 +173,47 @@ def test_divergence_carries_what_was_reached():
     result = caught.value.result
     assert result.status == Status.DIVERGED
     assert np.isfinite(result.history["loss"]).all() and result.iterations == len(result.history["loss"]) >= 1
+
+
+class Failing(Quadratic):
+    """Cannot be evaluated, or not differentiated, after some evaluations."""
+
+    def __init__(self, good: int, error: Exception, backward: bool = False):
+        super().__init__()
+        self.left, self.error, self.backward = good, error, backward
+
+    def forward(self):
+        terms = super().forward()
+        self.left -= 1
+        if self.left < 0 and not self.backward:
+            raise self.error
+        if self.left < 0:
+            terms.losses["misfit"].register_hook(self._fail)
+        return terms
+
+    def _fail(self, gradient):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [LinearSolverError("no solution"), NotPositiveError("not a conductivity")])
+@pytest.mark.parametrize("backward", [False, True], ids=["value", "gradient"])
+@pytest.mark.parametrize("make", [adam, lbfgs])
+def test_a_failed_solve_is_divergence_and_not_bad_input(error, backward, make):
+    """Of the fifth evaluation: Adam's step 4, or the second evaluation of step 2."""
+    objective = Failing(4 if make is adam else 5, error, backward)
+    optimizer, schedule = make(objective.parameters())
+    with pytest.raises(DivergenceError, match=f"step [24]: {error}; lower the learning rate") as caught:
+        reconstruct(objective, optimizer, Budget(20), schedule=schedule)
+    result = caught.value.result
+    assert result.status == Status.DIVERGED and result.iterations == (4 if make is adam else 2)
+    assert result.kept == result.iterations - 1 and np.isfinite(result.estimate).all()
+
+
+@pytest.mark.parametrize("error", [LinearSolverError("no solution"), NotPositiveError("not a conductivity")])
+def test_a_start_that_cannot_be_evaluated_is_bad_input(error):
+    objective = Failing(0, error)
+    with pytest.raises(type(error), match=str(error)):
+        reconstruct(objective, *adam(objective.parameters())[:1], Budget(20))
 
 
 def test_divergence_at_the_first_step_has_no_result():

@@ -27,7 +27,7 @@ METHODS = "cells-tikhonov,pixels-tv"
 # Data to the words of a comparison, the two methods of which are the first.
 KINDS = {
     "cem": ["cells-tikhonov,dip-tv", *SMALL],
-    "dtn": ["pinn,gn-tv", *COARSE, *words(points=64, channels=8)],
+    "dtn": ["pinn,gn-tv", *COARSE, *words(points=256, channels=8)],
     "ball": ["cells-tv,dip-tv", *SMALL_SOLID],
     "disc": ["dip-tv,tv", *SMALL_IMAGE, *words(size=16, views=10)],
     "kspace": ["tikhonov,dip", *SMALL_IMAGE, *words(calibration=16, tikhonov=0.5)],

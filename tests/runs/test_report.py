@@ -165,7 +165,7 @@ def test_without_a_truth_the_curves_are_of_the_misfit(tmp_path, drawn):
     entries = written(tmp_path, body(ring_disk(8)), None)
     assert drawn["quantity"] == "chi2" and list(drawn["images"]) == ["gn-tv", "dip <b>"]
     assert drawn["unit"] == "mS per square"
-    assert "found, conductivities in mS per square\"" in (tmp_path / "report.html").read_text()
+    assert 'found, conductivities in mS per square"' in (tmp_path / "report.html").read_text()
     headings = re.findall(r"<th>([^<]*)</th>", (tmp_path / "report.html").read_text())
     assert headings == ["method", "misfit", "seconds", "steps", "memory MiB"]
     assert entries[0].values("relative L2") == [] and entries[0].values("misfit") == [1.25]
