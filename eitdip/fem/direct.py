@@ -201,6 +201,6 @@ def check_residual(matrix: SystemMatrix, support, values, solution, limit: float
     load = np.abs(b).max()
     scale = matrix.largest * sizes[1] + load
     if scale > _SINGULAR * load > 0:
-        raise LinearSolverError("solve: the matrix is singular to rounding: its conductivities differ by too many orders")
+        raise LinearSolverError("solve: the matrix is singular to rounding: conductivities differ by too many orders")
     if not sizes[0] <= limit * scale:
         raise LinearSolverError(f"solve: relative residual {sizes[0] / scale:.1e} exceeds {limit:.0e}")

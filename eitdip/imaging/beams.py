@@ -39,8 +39,8 @@ class ParallelBeam:
             raise InvalidDataError(f"angles: got {angles[first]} in place {first}, expected radians")
         if np.abs(angles).max() > 4 * np.pi:
             raise InvalidDataError(
-                f"angles: got up to {np.abs(angles).max():g}, expected radians within two turns; these look like degrees: "
-                "use numpy.deg2rad"
+                f"angles: got up to {np.abs(angles).max():g}, expected radians within two turns; these look like "
+                "degrees: use numpy.deg2rad"
             )
         if self.detectors != int(self.detectors) or self.detectors < 1:
             raise OptionError(f"detectors: got {self.detectors}, expected a whole number, at least 1")

@@ -168,7 +168,7 @@ class PoissonDeviance(nn.Module):
         return float(_deviance(self.held, self.share * (prediction.detach() + self.background)))
 
     def expected(self, prediction: torch.Tensor) -> float:
-        """What noise alone makes of the misfit if the prediction is right: 1 for many counts, else between 0 and 1.2."""
+        """What noise alone makes of the misfit of a right prediction: 1 for many counts, else between 0 and 1.2."""
         return float(expected_deviance(self._means(prediction.detach()).cpu().numpy()).mean())
 
     def _means(self, prediction: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ class DeepImagePrior(nn.Module):
     Args:
         network: Module with forward (1, C, h, w) -> (1, H, W), or (1, outputs, H, W); with one more axis for volumes.
         latent: (1, C, h, w).
-        input_noise: Standard deviation of what is added to the latent tensor, anew in each training step; against overfitting.
+        input_noise: Standard deviation of what is added to the latent tensor, anew in each training step.
         generator: Draws that noise; its state is part of this module's.
 
     Raises:

@@ -57,7 +57,7 @@ class Image(Unknown):
 
     def grid(self, name, size=None, multiple=1):
         if name != "pixels":
-            raise OptionError(f"generator: got {name!r} for an image, expected one of pixels; {name} are those of a mesh")
+            raise OptionError(f"generator: got {name!r} for an image, expected one of pixels: {name} are of a mesh")
         padded = tuple(max(2, -(-side // multiple)) * multiple for side in self._shape)
         return Grid(self._shape, None, PixelDifferences(dimension=self.dimension), padded)
 

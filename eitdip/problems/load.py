@@ -207,7 +207,7 @@ def _inpaint(path, mask, size, colour, white, noise, noise_seed, missing) -> Pro
     if mask is not None:
         marked = gray(read_picture(mask))
         if marked.shape != known.shape:
-            raise ShapeError(f"{mask}: got a mask of shape {marked.shape}, expected {known.shape} as the picture {path}")
+            raise ShapeError(f"{mask}: got a mask of shape {marked.shape}, expected {known.shape} as {path}")
         known = known & (marked > 0.5)
     from eitdip.problems import images, simulate_images
 

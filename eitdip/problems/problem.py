@@ -52,7 +52,7 @@ class Problem:
     def __post_init__(self):
         if self.data.shape != self.model.range.shape:
             raise ShapeError(
-                f"{self.name}: got data of shape {self.data.shape}, expected {self.model.range.shape} as the model gives"
+                f"{self.name}: got data of shape {self.data.shape}, expected the model's {self.model.range.shape}"
             )
 
     @property

@@ -114,4 +114,5 @@ def _simulated(name: str, operator: ImagingOperator, picture, sigma: float, seed
     picture, noise = np.asarray(picture, dtype=float), Gaussian(sigma)
     values = noise.sample(operator(picture), stream(seed, "noise of pictures"))
     made = {"simulated": name, "picture": list(picture.shape), "sigma": float(sigma), "seed": seed}
-    return image_problem(name, operator, Data(values, noise, provenance=made, **known), low=0.0, high=1.0, truth=picture)
+    data = Data(values, noise, provenance=made, **known)
+    return image_problem(name, operator, data, low=0.0, high=1.0, truth=picture)

@@ -38,7 +38,7 @@ class Unknown(ABC):
         start: Value where nothing is known.
         low: Least value, or None.
         high: Largest value, or None.
-        unit: Size of the values, by which penalties see them divided; None if penalties see their logarithm over `start`.
+        unit: Size of the values, by which penalties see them divided; None if they see the logarithm over `start`.
         channels: Numbers per point of a grid: 3 for colours, 2 for complex images.
         complex: Whether the two channels are real and imaginary part.
     """

@@ -60,7 +60,7 @@ class Layout:
     patterns: MPI.Comm
 
     @staticmethod
-    def of(comm: MPI.Comm, mesh_ranks: int = 1) -> "Layout":
+    def of(comm: MPI.Comm, mesh_ranks: int = 1) -> Layout:
         """Groups of `mesh_ranks` ranks each.
 
         Raises:
@@ -77,7 +77,7 @@ class Layout:
 
 
 def _grid(comm: MPI.Comm, mesh_ranks: int) -> tuple[MPI.Comm, MPI.Comm]:
-    """Rows and columns of the grid. MPI has about 2,000 communicators, so each grid is made once and kept with `comm`."""
+    """Rows and columns of the grid. MPI has about 2,000 communicators: each grid is made once and kept with `comm`."""
     kept = comm.Get_attr(_key())
     if kept is None:
         kept = {}

@@ -112,7 +112,7 @@ def reconstruct(
     state = _LoopState(objective, optimizer, stop, schedule, run)
     if resume is not None:
         if run and resume.run != run:
-            raise CheckpointError(f"checkpoint: got one of the run {resume.run!r}, expected {run!r}; resume the same run")
+            raise CheckpointError(f"checkpoint: got one of the run {resume.run!r}, expected {run!r}; resume that")
         state.restore(resume)
     if state.ended and state.ended[0] == Status.BUDGET and not stop.spent(state.iterations):
         state.ended = ()  # a larger budget now: the run goes on

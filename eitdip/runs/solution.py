@@ -44,7 +44,7 @@ class Solution:
         x: The unknowns, mean over seeds (geometric for conductivities), as the model takes them.
         field: The same on the generator's own grid, such as (H, W).
         prediction: F(x), shape of the data.
-        misfit: chi^2 / N of that prediction over all measurements, the mean deviance for counts: about 1 if the data are
+        misfit: chi^2 / N of that prediction over all measurements, for counts the mean deviance: about 1 if data are
             explained to the noise. Where the deviation is unknown its unit is a twentieth of the data's size.
         expected: What noise alone would make of the misfit: 1, but for few counts.
         results: One per seed, by increasing seed; none for methods without a loop.

@@ -78,13 +78,11 @@ def test_neither_start_nor_balance_nor_batch_decide_the_answer():
     torch.testing.assert_close(both[1], (2 * STEP - 0.1).abs(), rtol=0, atol=1e-5)
 
 
-
 def test_vectors_are_shortened_to_the_radius():
     d = torch.tensor([[3.0, 0.3, 0.0], [4.0, 0.4, 0.0]], dtype=torch.float64)
     expected = torch.tensor([[1.2, 0.3, 0.0], [1.6, 0.4, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(into_ball(d, 2.0), expected)
     assert not into_ball(d, 0.0).any()
-
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,13 @@ def test_the_hash_tells_data_apart():
         Data(np.ones(4), mask=[1, 1, 1, 0]), Data(np.ones(4), Gaussian(1.0)), Data(np.ones(4), Gaussian(np.ones(4))),
         Data(np.ones(4), Poisson()), Data(np.ones(4), Poisson(1.0)), Data(np.ones((2, 2)), tied=(0,)),
     ]  # fmt: skip
-    assert len({data.hash for data in known}) == len(known)
+    assert len({data.hash for data in known}) == len(known) and {len(data.hash) for data in known} == {16}
+    # Each single number decides: of values, of deviations, of what is there.
+    deviation = np.ones(4)
+    deviation[3] += 1e-15
+    assert Data(np.ones(4), Gaussian(deviation)).hash != Data(np.ones(4), Gaussian(np.ones(4))).hash
+    assert Data(deviation, Gaussian(1.0)).hash != Data(np.ones(4), Gaussian(1.0)).hash
+    assert Data(np.ones(4), mask=[1, 1, 0, 1]).hash != Data(np.ones(4), mask=[1, 1, 1, 0]).hash
     assert Data(np.ones((2, 2)), tied=(0,)).hash == Data(np.ones((2, 2)), tied=(-2,)).hash
 
 
@@ -114,6 +120,20 @@ def test_held_out_measurements_are_measured_and_seeded():
             OptionError, match=f"held_out: got {share:g} of 150 measurements, expected some but not all"
         ):
             data.held_out(share, 5)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.25, 1), (0.4, 2), (0.75, 3)])
+def test_as_many_are_held_out_as_are_asked_for(share, count):
+    assert Data(np.ones(4)).held_out(share, 0).sum() == count
+
+
+def test_every_measurement_is_held_out_as_often_as_the_others():
+    """Of 5, two at a time, by 2000 seeds: each 800 times, and each pair 200 times."""
+    data = Data(np.ones((5, 1)))
+    chosen = np.stack([data.held_out(0.4, seed)[:, 0] for seed in range(2000)])
+    assert np.abs(chosen.sum(axis=0) - 800).max() < 4 * np.sqrt(2000 * 0.4 * 0.6)
+    pairs = chosen.T.astype(int) @ chosen
+    assert np.abs(pairs[np.triu_indices(5, 1)] - 200).max() < 4 * np.sqrt(2000 * 0.1 * 0.9)
 
 
 def test_tied_measurements_are_held_out_together():

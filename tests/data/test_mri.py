@@ -81,5 +81,5 @@ def test_coils_in_the_last_axis_are_noticed(tmp_path):
 
 def test_a_middle_in_the_corner_is_noticed(tmp_path):
     np.save(tmp_path / "k.npy", np.fft.ifftshift(brain(), axes=(-2, -1)))
-    with pytest.raises(InvalidDataError, match="largest samples are in the corners, .* numpy.fft.fftshift"):
+    with pytest.raises(InvalidDataError, match=r"largest samples are in the corners, .* numpy.fft.fftshift"):
         load_kspace(tmp_path / "k.npy")

@@ -11,9 +11,11 @@ from eitdip.data.streams import STREAMS, stream, stream_seed
 
 def draws(seed: int) -> dict[str, np.ndarray]:
     made = {name: stream(seed, name).standard_normal(2000) for name in STREAMS}
-    made |= {f"{name} {epoch}": stream(seed, name, epoch).standard_normal(2000) for name in STREAMS[1:] for epoch in (1, 2)}
+    for epoch in (1, 2):
+        made |= {f"{name} {epoch}": stream(seed, name, epoch).standard_normal(2000) for name in STREAMS[1:]}
     for name in STREAMS:
-        made[f"torch {name}"] = torch.randn(2000, generator=torch.Generator().manual_seed(stream_seed(seed, name))).numpy()
+        generator = torch.Generator().manual_seed(stream_seed(seed, name))
+        made[f"torch {name}"] = torch.randn(2000, generator=generator).numpy()
     made["torch"] = torch.randn(2000, generator=torch.Generator().manual_seed(seed)).numpy()
     return made
 

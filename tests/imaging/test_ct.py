@@ -230,6 +230,6 @@ def test_state_survives_save_and_load():
 
 
 def test_degrees_are_not_taken_for_radians():
-    with pytest.raises(InvalidDataError, match="got up to 179, expected radians within two turns; .* numpy.deg2rad"):
+    with pytest.raises(InvalidDataError, match=r"got up to 179, expected radians within two turns; .* numpy.deg2rad"):
         parallel(angles=np.arange(180.0))
     ParallelBeam(np.deg2rad(np.arange(-360, 360.0)), 4)

@@ -22,7 +22,7 @@ BEFORE = np.load(FOLDER / "estimates.npz")
 SIDE = 24
 BODIES, IMAGES = ("tank", "dtn", "solid"), ("sinogram", "kspace", "counts", "picture", "colour")
 
-# Renewed since, because a definition changed (`python -m tests.cases.before.renew`): what holds measurements out, as the
+# Renewed since, as a definition changed (`python -m tests.cases.before.renew`): what holds measurements out, as the
 # choice has a random stream of its own, for bodies too; networks of potentials, whose sample points have one; tank and
 # solid, whose deviations are divided by the gains as their data are; dtn/cells-kv, which makes 1 % of a last bit.
 
@@ -44,7 +44,8 @@ def image(name: str) -> Problem:
     if name == "counts":
         pytest.importorskip("astra")
         strips = ParallelCT(square, angles, detectors=36, pixel_size=1.0, detector_size=1.0, kernel="strip")
-        return image_problem("pet", EmissionPET(strips), Data(scans["counts"], Poisson(np.full((12, 36), 2.0))), low=0.0)
+        data = Data(scans["counts"], Poisson(np.full((12, 36), 2.0)))
+        return image_problem("pet", EmissionPET(strips), data, low=0.0)
     if name == "kspace":
         mask = scans["kspace_mask"]
         data = Data(scans["kspace"], Gaussian(), np.broadcast_to(mask, scans["kspace"].shape), (0,))

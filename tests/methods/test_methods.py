@@ -49,7 +49,7 @@ def test_every_method_starts_at_the_background_and_goes_down(name, kind):
 @pytest.mark.parametrize("held_out", [None, 0.1])
 def test_kohn_vogelius_is_for_complete_boundary_potentials(held_out):
     body = problem("dtn" if held_out else "cem")
-    with pytest.raises(OptionError, match="option misfit: got 'kohn-vogelius' .* needs Dirichlet data, complete"):
+    with pytest.raises(OptionError, match=r"option misfit: got 'kohn-vogelius' .* needs Dirichlet data, complete"):
         fitting("cells-kv", held_out=held_out).check(body)
 
 

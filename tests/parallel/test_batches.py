@@ -112,8 +112,8 @@ def test_rank_0_alone_speaks(said, runs):
 
 @pytest.mark.parametrize("place", ["compared", pytest.param("images", marks=pytest.mark.skipif(not ASTRA, reason=""))])
 def test_comparisons_do_not_depend_on_the_ranks(place, runs):
-    one, two = (list(csv.DictReader((runs[ranks] / place / "comparison.csv").open())) for ranks in (1, 2))
-    for first, second in zip(one, two, strict=True):
+    tables = [csv.DictReader((runs[ranks] / place / "comparison.csv").read_text().splitlines()) for ranks in (1, 2)]
+    for first, second in zip(*map(list, tables), strict=True):
         for name in first.keys() - {"seconds", "memory MiB"}:
             assert second[name] == first[name] or float(second[name]) == pytest.approx(float(first[name]), rel=1e-6)
 
@@ -123,8 +123,8 @@ def test_seeds_differ_and_keep_their_order(runs):
         return np.exp(np.mean(np.log(each), axis=0))
 
     means = {"seeds": geometric} | ({"image seeds": lambda each: np.mean(each, axis=0)} if ASTRA else {})
-    for folder in runs.values():
-        for case, mean in means.items():
+    for ranks, folder in runs.items():
+        for case, mean in means.items() if ranks < 3 else [("seeds", geometric)]:
             found = arrays(folder / case)
             each = [found[f"x_seed{i}"] for i in range(2)]
             assert not np.allclose(each[0], each[1], rtol=1e-3)
@@ -148,7 +148,8 @@ def test_a_failing_data_set_has_no_result(runs):
         assert (folder / "failing" / "b" / "result.json").exists()
         assert not (folder / "failing" / "bad" / "result.json").exists()
         assert not (folder / "bad" / "result.json").exists()
-        assert (folder / "failing images" / "disc" / "result.json").exists() == ASTRA
+    for ranks in (1, 2):
+        assert (runs[ranks] / "failing images" / "disc" / "result.json").exists() == ASTRA
 
 
 def test_a_batch_interrupted_on_one_rank_resumes_to_the_same_bits(runs):
