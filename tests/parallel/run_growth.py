@@ -56,7 +56,7 @@ def main() -> None:
     ):
         for warm in [ways] * 10 + [{"mesh_ranks": comm.size}]:  # also what is set up once for shared meshes
             use(comm, warm)
-        before, free = resident(), room(comm)
+        free, before = room(comm), resident()  # looking for room takes memory itself, once
         for _ in range(count):
             use(comm, ways)
         use(comm, {"mesh_ranks": comm.size})  # it is the next model that cleans up
