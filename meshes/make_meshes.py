@@ -2,8 +2,8 @@
 
     python meshes/make_meshes.py [--out meshes]
 
-The files are those of gmsh (format 2.2, text), with lengths in m. Physical groups: triangles (of a
-solid tetrahedra) 1; boundary lines (triangles) 1 between electrodes and l + 1 on electrode l.
+The files are those of gmsh (format 2.2, text), with lengths in m. Physical groups of the
+boundary lines (of a solid triangles) are named gap, electrode_1, electrode_2, ...
 """
 
 import argparse

@@ -25,8 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The tests of a room, or of a file, if they are not just those in the folder of the same name.
 TESTS = {
     "eitdip/classical": ["tests/classical", "tests/imaging/test_pet.py"],
-    "eitdip/problems/instrument.py": ["tests/problems/test_instrument.py"],
-    "eitdip/methods/objectives.py": ["tests/methods/test_objectives.py"],
+    "eitdip/problems/in": ["tests/problems/test_instrument.py", "tests/problems/test_reference.py"],
 }
 _HEAVY = ("numpy", "scipy.sparse.linalg", "torch", "pytest")  # imported once, not for each mutant
 _LEFT_OUT = (".git", ".venv", ".bench-venv", "results", "__pycache__", ".pytest_cache", ".ruff_cache")
@@ -168,9 +167,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--limit", type=float, default=300, help="seconds for the tests of one mutant (default 300)")
     arguments = parser.parse_args()
-    files = sorted(
-        {f for path in map(Path, arguments.paths) for f in ([path] if path.is_file() else path.rglob("*.py"))}
-    )
+    paths = map(Path, arguments.paths)
+    files = sorted({file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py"))})
     every = [made for f in files for made in mutants(f.resolve().relative_to(ROOT).as_posix(), f.read_text())]
     chosen = random.Random(arguments.seed).sample(range(len(every)), max(1, round(arguments.share * len(every))))
     for name in _HEAVY:

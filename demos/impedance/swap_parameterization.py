@@ -55,7 +55,7 @@ def generators(vertices: tuple[int], cells: tuple[int]) -> dict:
         "decoder": ("pixels", prior(Decoder(channels=24, levels=2)), one, 1e-2),
         "U-Net, bounded": ("pixels", prior(UNet(channels=16, levels=2)), Bounded(1.0, 0.1, 10.0), 5e-3),
         "skip network": ("pixels", prior(SkipNetwork(channels=16, levels=2)), one, 5e-3),
-        "deep decoder": ("pixels", prior(DeepDecoder(channels=24, levels=2)), one, 2e-2),
+        "deep decoder": ("pixels", prior(DeepDecoder(channels=24, levels=2)), one, 1e-2),
         "two-layer": ("pixels", draw_two_layer(SHAPE, 16), one, 4e-2),
         "Fourier features": ("pixels", coordinates("fourier", 32), one, 1e-2),
         "sine layers": ("pixels", coordinates("sine", 32), one, 4e-3),

@@ -61,12 +61,14 @@ def two_valued(
     # A and the differences are divided by their norms, so that the steps fit both.
     size, jumps = 1.02 * operator.norm(), (4.0 * axes) ** 0.5
     unit = deviation**2 / size**2
-    tau, sigma = _BALANCE / 2**0.5, 1 / (_BALANCE * 2**0.5)
     data = y / size
     room = torch.ones(shape).to(y) if allowed is None else allowed.to(y)
     x = (0.5 * room) if start is None else start.to(y) * room
     extended, fit, edges = x, torch.zeros_like(data), torch.zeros_like(differences(x, axes))
     for push in pushes:
+        # The tangent of a strong concave term leads astray in long steps: they would swing between 0 and 1 without end.
+        sigma = max(1 / (_BALANCE * 2**0.5), 2 * push * unit)
+        tau = 0.5 / sigma
         for _ in range(steps):
             fit = (fit + sigma * (operator(extended) / size - data)) / (1 + sigma)
             edges = into_ball(edges + sigma / jumps * differences(extended, axes), weight * jumps * unit)
@@ -76,4 +78,4 @@ def two_valued(
     return x
 
 
-_BALANCE = 10.0  # primal over dual step length, for images of order 1
+_BALANCE = 10.0  # primal over dual step length, for images of order 1, where pushes are weak

@@ -148,13 +148,15 @@ def test_curvature_is_that_of_the_penalties(rng, case):
         assert float(tv(x.detach() + step)) <= above + 1e-12
 
 
-@pytest.mark.parametrize("image", [False, True], ids=["cells", "pixels"])
-def test_gradient_and_rows_are_derivatives(rng, image):
+@pytest.mark.parametrize("kind", ["cells", "pixels", "values"])
+def test_gradient_and_rows_are_derivatives(rng, kind):
+    """Also of values themselves, which the drift moves where the link is not exponential."""
+    differences = {"cells": jumps(), "pixels": PixelDifferences(), "values": Values()}[kind]
+    image = kind == "pixels"
     generator = FreeField((3, 4) if image else (12,))
     objective = linear(
-        rng, generator, Bounded(2.0, 0.1, 9.0), PixelDifferences() if image else jumps(), TotalVariation, True,
-        pixel_map(rng) if image else None,
-    )  # fmt: skip
+        rng, generator, Bounded(2.0, 0.1, 9.0), differences, TotalVariation, True, pixel_map(rng) if image else None
+    )
     sigma = objective.parameterization
     with torch.no_grad():
         generator.values.copy_(torch.tensor(0.5 * rng.standard_normal(generator.shape)))

@@ -6,13 +6,14 @@ import torch
 from scipy import sparse
 
 from eitdip.classical.primal_dual import into_ball, total_variation
+from eitdip.classical.two_valued import two_valued
 from eitdip.errors import OptionError
 from eitdip.imaging import SparseOperator
 from eitdip.operator import Space
 from tests.cases.images import identity
 
 STEP = torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2, dtype=torch.float64)
-EXACT = {"steps": 3000, "tolerance": 0.0}
+EXACT = {"steps": 1000, "tolerance": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,34 @@ def test_complex_images_shrink_along_their_phase():
 
 def test_neither_start_nor_balance_nor_batch_decide_the_answer():
     operator, expected = identity((2, 4)), (STEP - 0.1).abs()
-    for more in ({"start": 5 * torch.ones_like(STEP)}, {"balance": 0.1}, {"balance": 10.0}):
+    for more in ({"start": 5 * torch.ones_like(STEP)}, {"balance": 0.3}, {"balance": 3.0}):
         found = total_variation(operator, STEP, 0.2, **EXACT, **more)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     both = total_variation(operator, torch.stack([STEP, 2 * STEP]), 0.2, **EXACT)
     torch.testing.assert_close(both[1], (2 * STEP - 0.1).abs(), rtol=0, atol=1e-5)
+
+
+def test_it_ends_when_a_step_changes_little():
+    """Counted by the operator: at the first step if any change is small, after 400 if none is."""
+    calls = []
+
+    class Counted(SparseOperator):
+        def forward(self, x):
+            calls.append(1)
+            return super().forward(x)
+
+    space = Space((2, 4))
+    operator = Counted(sparse.eye_array(8, format="csr"), space, space)
+
+    def run(tolerance: float) -> tuple[int, float]:
+        calls.clear()
+        x = total_variation(operator, STEP, 0.2, steps=400, tolerance=tolerance)
+        return len(calls), float((x - (STEP - 0.1).abs()).abs().max())
+
+    total_variation(operator, STEP, 0.2, steps=1)  # as few as that are no error
+    (one, _), (every, best), (some, error) = (run(tolerance) for tolerance in (10.0, 0.0, 1e-6))
+    assert every - one == 399 and 0 < some - one < 399
+    assert best < 1e-6 and error < 1e-4
 
 
 def test_vectors_are_shortened_to_the_radius():
@@ -83,6 +107,26 @@ def test_vectors_are_shortened_to_the_radius():
     expected = torch.tensor([[1.2, 0.3, 0.0], [1.6, 0.4, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(into_ball(d, 2.0), expected)
     assert not into_ball(d, 0.0).any()
+
+
+@pytest.mark.parametrize("push", [0.05, 0.5, 1.5])
+def test_a_push_that_is_weaker_than_the_data_moves_away_from_the_middle(push):
+    """Of a uniform image y: (x - y) / d^2 + push (1 - 2 x) = 0, so x = (y - push d^2) / (1 - 2 push d^2)."""
+    y = torch.full((3, 3), 0.4, dtype=torch.float64)
+    found = two_valued(identity((3, 3)), y, 0.7, [push], deviation=0.5, steps=1000)
+    expected = (0.4 - push / 4) / (1 - push / 2)
+    torch.testing.assert_close(found, torch.full_like(y, expected), rtol=0, atol=1e-6)
+
+
+def test_edges_of_two_values_cost_what_those_of_total_variation_do():
+    found = two_valued(identity((2, 4)), STEP, 0.8, [0.0], deviation=0.5, steps=1000)
+    torch.testing.assert_close(found, (STEP - 0.1).abs(), rtol=0, atol=1e-5)
+
+
+def test_a_push_that_is_stronger_than_the_data_leaves_two_values():
+    y = torch.tensor([[0.45, 0.45], [0.6, 0.6]], dtype=torch.float64)
+    found = two_valued(identity((2, 2)), y, 0.0, [1.0, 8.0], deviation=0.5, steps=500)
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

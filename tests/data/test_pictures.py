@@ -10,6 +10,12 @@ from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
 RAMP = np.linspace(0, 1, 40 * 64).reshape(40, 64)
 
 
+def test_one_pixel_is_the_mean_of_the_middle_square():
+    np.testing.assert_allclose(square(RAMP, 1), [[RAMP[:, 12:52].mean()]], rtol=1e-12)
+    with pytest.raises(ShapeError, match="expected at least size = 0"):
+        square(RAMP, 0)
+
+
 def test_the_square_of_a_picture_keeps_its_mean(rng):
     picture = rng.random((3, 30, 42))
     middle = picture[:, :, 6:36]

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 import eitdip
 from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian
 from eitdip.fem import Discretization
+from eitdip.imaging import SparseOperator
 from eitdip.methods.build import start
 from eitdip.methods.options import Method, method
 from eitdip.objective import Averaged, Sure
+from eitdip.operator import Space
 from eitdip.problems.bodies import Body
 from eitdip.problems.images import image_problem
 from tests.cases.images import identity, noisy
@@ -20,7 +23,7 @@ from tests.cases.meshes import rectangle
 PICTURE = np.array([[0.1, 0.9, 0.5], [0.2, 0.4, 0.6]])
 
 
-def picture(deviation: float = 0.5, **known):
+def picture(deviation=0.5, **known):
     return image_problem("denoise", identity((2, 3)), Data(PICTURE, Gaussian(deviation), **known), low=0.0, high=1.0)
 
 
@@ -79,14 +82,14 @@ class TestBodies:
         from eitdip.networks.jets import Jet
         from eitdip.neural_pde.deep_ritz import energies, primitive
 
-        body = problem("dtn")
+        body = problem("dtn", background=2.0)
         objective = start(body, fitting("deep-ritz", points=256, channels=8), 0).objective
         deviation = body.measurements.deviation
         assert np.ptp(deviation, axis=1).max() < 1e-12 * deviation.max() and deviation.shape == (6, 8)
         r = np.sqrt((np.arange(30) + 0.5) / 30)[:, None]
         t = np.arange(24) * (2 * np.pi / 24)
         points = torch.from_numpy(np.stack([r * np.cos(t), r * np.sin(t)], axis=-1).reshape(-1, 2)).float()
-        disk, start_value = objective.disk, body.unknown.start
+        disk, start_value = objective.disk, 2.0
         draws = deviation[:, None] * rng.standard_normal((6, 300, 8))
         # Moments of orthonormal functions: cos n t / sqrt(pi) and so on.
         flux = torch.from_numpy(draws.reshape(-1, 8) / np.sqrt(np.pi)).float()
@@ -119,6 +122,36 @@ class TestImages:
         np.testing.assert_allclose(found.x, PICTURE / 1.5, rtol=1e-6)
         found = eitdip.solve(picture(0.25), "tikhonov", tikhonov=2.0, quiet=True)
         np.testing.assert_allclose(found.x, PICTURE / 1.125, rtol=1e-6)
+
+    def test_the_classical_solvers_weigh_each_entry_by_its_own_deviation(self):
+        """y / (1 + w d^2) with d of 1/2, but for two entries."""
+        deviation = np.array([[0.25, 0.5, 0.5], [0.5, 0.5, 1.0]])
+        found = eitdip.solve(picture(deviation), "tikhonov", tikhonov=2.0, quiet=True)
+        np.testing.assert_allclose(found.x, PICTURE / (1 + 2 * deviation**2), rtol=1e-6)
+        # Two halves of two pixels move towards each other by w d^2 each, with a weight w for each of two edges.
+        step, deviation = np.array([[0.0, 0.0, 1.0, 1.0]] * 2), np.array([[0.1, 0.1, 0.2, 0.2]] * 2)
+        made = image_problem("denoise", identity((2, 4)), Data(step, Gaussian(deviation)), low=0.0, high=1.0)
+        found = eitdip.solve(made, "tv", tv=160.0, steps=4000, quiet=True).x
+        np.testing.assert_allclose(found, [[0.025, 0.025, 0.9, 0.9]] * 2, atol=5e-4)
+
+    def test_the_classical_solvers_fit_no_zeros_where_nothing_was_measured(self):
+        """Pixels of one value, some of which are hidden; and a sum of two pixels, whose difference is."""
+        mask = np.array([[True, False, True], [True, True, False]])
+        known = image_problem(
+            "inpaint", identity((2, 3)), Data(np.full((2, 3), 0.7), Gaussian(0.1), mask), low=0.0, high=1.0
+        )
+        np.testing.assert_allclose(eitdip.solve(known, "tv", tv=1.0, steps=2000, quiet=True).x, 0.7, atol=1e-3)
+        sums = SparseOperator(sparse.csr_array([[1.0, 1.0], [1.0, -1.0]]), Space((1, 2)), Space((2,)))
+        made = image_problem("ct", sums, Data([1.0, 5.0], Gaussian(0.5), [True, False]))
+        found = eitdip.solve(made, "tikhonov", tikhonov=2.0, quiet=True)
+        np.testing.assert_allclose(found.x, [[0.4, 0.4]], rtol=1e-6)  # (2 x - 1) 2 / d^2 + 2 w x = 0
+
+    def test_the_unit_of_hidden_entries_decides_nothing(self):
+        """Whatever stands first, and however noisy it would have been."""
+        mask = np.array([[False, True, True], [True, True, True]])
+        made = picture(np.where(mask, 0.25, 7.0), mask=mask)
+        found = eitdip.solve(made, "tikhonov", tikhonov=2.0, quiet=True)
+        np.testing.assert_allclose(found.x[mask], PICTURE[mask] / 1.125, rtol=1e-6)
 
     @pytest.mark.parametrize("deviation", [0.5, 0.1])
     def test_the_classical_total_variation_by_hand(self, deviation):

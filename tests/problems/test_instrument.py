@@ -8,6 +8,7 @@ import pytest
 from eitdip.errors import InvalidDataError
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, trigonometric
 from eitdip.fem.patterns import adjacent
+from eitdip.problems.injections import judge_rows
 from eitdip.problems.instrument import Calibration, calibrate
 from eitdip.problems.instrument_fit import GainsAndOffsets
 from tests.cases.meshes import ring_disk
@@ -276,6 +277,23 @@ class TestInjections:
         reference[5] *= 0.4
         found = calibrate(model(), reference, EVERY)
         assert found.gain[5] / found.gain[0] == pytest.approx(0.4, rel=1e-5)  # the background is that of the mean gain
+
+
+class TestRows:
+    """Injections of any measurements against what is expected of them."""
+
+    @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e6])
+    def test_a_small_one_is_told_if_it_has_entries_enough(self, unit, rng):
+        """Two may be small by chance, three are not; what is expected to be nothing is not judged."""
+        expected, mask = unit * rng.uniform(1, 2, (5, 4)), np.ones((5, 4), bool)
+        expected[4] = 0
+        measured = expected.copy()
+        measured[1] *= 0.003
+        mask[1, 2:] = False
+        judge_rows("values", measured, expected, "the model's", mask)
+        mask[1, 2] = True
+        with pytest.raises(InvalidDataError, match=r"values: .*injection 1 \(counted from 0\) are 0.003 times"):
+            judge_rows("values", measured, expected, "the model's", mask)
 
 
 @pytest.mark.parametrize("wrong", ["shifted", "shuffled"])
