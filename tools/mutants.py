@@ -3,7 +3,7 @@
     python tools/mutants.py [--share 0.1] [--seed 0] [--limit 300] PATH...
 
 Each mutant is made in a copy of the project, which is removed at the end. It is killed if a test fails or the tests run
-longer than the limit. One that survives is either no fault (another way to compute the same number, a matter of speed)
+longer than the limit. The tests that run the broken line come first, the quickest of them before the others. One that survives is either no fault (another way to compute the same number, a matter of speed)
 or a hole in the tests. Messages, docstrings and annotations stay as they are. A seed draws the same mutants of a code.
 """
 
@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+_INSTRUMENT = [f"tests/problems/test_{name}.py" for name in ("instrument", "reference", "grounding")]
 # The tests of a room, or of a file, if they are not just those in the folder of the same name.
 TESTS = {
     "eitdip/classical": ["tests/classical", "tests/imaging/test_pet.py"],
-    "eitdip/problems/in": ["tests/problems/test_instrument.py", "tests/problems/test_reference.py"],
+    "eitdip/problems/in": _INSTRUMENT,
+    "eitdip/problems/grounding": _INSTRUMENT,
 }
 _HEAVY = ("numpy", "scipy.sparse.linalg", "torch", "pytest")  # imported once, not for each mutant
 _LEFT_OUT = (".git", ".venv", ".bench-venv", "results", "__pycache__", ".pytest_cache", ".ruff_cache")
@@ -44,6 +46,7 @@ class Mutant(NamedTuple):
 
     path: str
     line: int
+    end: int
     before: str
     after: str
     source: str
@@ -59,7 +62,8 @@ def mutants(path: str, source: str) -> list[Mutant]:
             after = _changes(other)[choice]
             text = ast.unparse(ast.fix_missing_locations(_Replace(other, after).visit(broken)))
             before, after = (ast.unparse(each).splitlines()[0] for each in (node, after))
-            found.append(Mutant(path, node.lineno, before, after, text))
+            end = (node.test if isinstance(node, ast.If) else node).end_lineno
+            found.append(Mutant(path, node.lineno, end, before, after, text))
     return found
 
 
@@ -115,30 +119,118 @@ class _Replace(ast.NodeTransformer):
         return self.new if node is self.old else self.generic_visit(node)
 
 
-def tests_of(path: str, root: Path) -> list[str]:
-    """Test files of a module; first those that name it, which most likely fail."""
+def test_files(path: str, root: Path) -> list[str]:
+    """Test files of the room of a module."""
     room = path.split("/")[1].removesuffix(".py")
     folders = next((tests for prefix, tests in TESTS.items() if path.startswith(prefix)), [f"tests/{room}"])
     patterns = [tests if tests.endswith(".py") else f"{tests}/**/test_*.py" for tests in folders]
-    files = sorted(file for pattern in patterns for file in root.glob(pattern))
-    name = path.removesuffix(".py").replace("/", ".")
-    return [str(file.relative_to(root)) for file in sorted(files, key=lambda file: name not in file.read_text())]
+    return sorted(str(file.relative_to(root)) for pattern in patterns for file in root.glob(pattern))
 
 
-def run(root: Path, tests: list[str], limit: float, bytecode: bool = False) -> str:
-    """Run tests in a process of its own: "passed", "timeout", or the name of the first test that failed."""
+class Reached(NamedTuple):
+    """What a test took and which lines it ran, in its own body or, for all tests of its file, in fixtures."""
+
+    seconds: float
+    lines: set[tuple[str, int]]
+
+
+def chosen_tests(mutant: Mutant, reached: dict[str, Reached]) -> list[str]:
+    """All tests of the files with a test that runs the broken lines; those that do first, the quickest first of all.
+
+    All tests if none does: what runs at the import is run by all. The other tests of a file count because what one of
+    them makes (a fixture, a cached result) is used by the next.
+    """
+    lines = {(mutant.path, line) for line in range(mutant.line, mutant.end + 1)}
+    touched = {test: not lines.isdisjoint(each.lines) for test, each in reached.items()}
+    files = {test.split("::")[0] for test, does in touched.items() if does}
+    tests = [test for test in reached if test.split("::")[0] in files] or list(reached)
+    return sorted(tests, key=lambda test: (not touched[test], reached[test].seconds))
+
+
+def watch(root: Path, files: list[str], limit: float) -> dict[str, Reached]:
+    """Run tests while nothing is broken."""
+    outcome = _apart(_watch, limit, root, files)
+    if not isinstance(outcome, dict):
+        sys.exit(f"mutants: the tests fail before anything is broken ({outcome}); mend them first")
+    return outcome
+
+
+def run(root: Path, tests: list[str], limit: float) -> str:
+    """Run tests: "passed", "timeout", or the name of the first test that failed."""
+    return _apart(_test, limit, root, tests)
+
+
+def _apart(function, limit: float, *arguments):
+    """What a function sends, run in a process of its own."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_test, args=(root, tests, sender, bytecode))
+    process = multiprocessing.get_context("fork").Process(target=function, args=(*arguments, sender))
     process.start()
-    process.join(limit)
-    if process.is_alive():
-        os.killpg(process.pid, signal.SIGKILL)
+    sender.close()
+    try:
+        outcome = receiver.recv() if receiver.poll(limit) else "timeout"
+    except EOFError:
         process.join()
-        return "timeout"
-    return receiver.recv() if receiver.poll() else f"exit code {process.exitcode}"
+        return f"exit code {process.exitcode}"
+    if outcome == "timeout":
+        os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+    return outcome
 
 
-def _test(root: Path, tests: list[str], sender, bytecode: bool) -> None:
+def _watch(root: Path, files: list[str], sender) -> None:
+    seconds, lines, setups, failed = {}, {}, {}, []
+    monitoring, now = sys.monitoring, []  # now: the sets that collect lines
+
+    def line(code, number):
+        if now and code.co_filename.startswith(f"{root}/eitdip/"):
+            now[0].add((str(Path(code.co_filename).relative_to(root)), number))
+        return monitoring.DISABLE  # until the next restart
+
+    class Watch:
+        @staticmethod
+        def pytest_runtest_logstart(nodeid):
+            now[:] = [setups.setdefault(nodeid.split("::")[0], set())]
+            monitoring.restart_events()
+
+        @staticmethod
+        def pytest_runtest_call(item):
+            now[:] = [lines.setdefault(item.nodeid, set())]
+            monitoring.restart_events()
+
+        @staticmethod
+        def pytest_runtest_logreport(report):
+            if report.failed:
+                failed.append(report.nodeid)
+            if report.when == "call" and report.passed:
+                seconds[report.nodeid] = report.duration
+            now.clear()
+
+    monitoring.use_tool_id(monitoring.COVERAGE_ID, "mutants")
+    monitoring.register_callback(monitoring.COVERAGE_ID, monitoring.events.LINE, line)
+    monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.LINE)
+    code = _pytest(root, files, Watch(), bytecode=True)
+    every = {test: Reached(took, lines[test] | setups[test.split("::")[0]]) for test, took in seconds.items()}
+    sender.send(every if code == 0 else failed[0] if failed else f"exit code {int(code)}")
+
+
+def _test(root: Path, tests: list[str], sender) -> None:
+    failed, rank = [], {test: place for place, test in enumerate(tests)}
+
+    class Watch:
+        @staticmethod
+        def pytest_collection_modifyitems(items):
+            items[:] = sorted((item for item in items if item.nodeid in rank), key=lambda item: rank[item.nodeid])
+
+        @staticmethod
+        def pytest_runtest_logreport(report):
+            if report.failed:
+                failed.append(report.nodeid)
+
+    code = _pytest(root, sorted({test.split("::")[0] for test in tests}), Watch(), bytecode=False)
+    sender.send("passed" if code == 0 else failed[0] if failed else f"exit code {int(code)}")
+
+
+def _pytest(root: Path, files: list[str], plugin, bytecode: bool) -> int:
     import pytest
 
     os.setpgrp()  # what tests start ends with them
@@ -148,16 +240,7 @@ def _test(root: Path, tests: list[str], sender, bytecode: bool) -> None:
     os.environ["PYTHONPATH"] = str(root)  # of processes that tests start
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    failed = []
-
-    class Watch:
-        @staticmethod
-        def pytest_runtest_logreport(report):
-            if report.failed:
-                failed.append(report.nodeid)
-
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[Watch()])
-    sender.send("passed" if code == 0 else failed[0] if failed else f"exit code {int(code)}")
+    return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files], plugins=[plugin])
 
 
 def main() -> int:
@@ -177,16 +260,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "project"
         shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        for tests in {tuple(tests_of(every[i].path, root)) for i in chosen}:
-            outcome = run(root, list(tests), 3 * arguments.limit, bytecode=True)
-            if outcome != "passed":
-                sys.exit(f"mutants: the tests fail before anything is broken ({outcome}); mend them first")
+        rooms = {tuple(test_files(every[i].path, root)) for i in chosen}
+        reached = {files: watch(root, list(files), 10 * arguments.limit) for files in rooms}
         for number, mutant in enumerate((every[i] for i in sorted(chosen)), start=1):
             file = root / mutant.path
             source = file.read_text()
             file.write_text(mutant.source)
             Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
-            outcome = run(root, tests_of(mutant.path, root), arguments.limit)
+            took = reached[tuple(test_files(mutant.path, root))]
+            tests = chosen_tests(mutant, took)
+            limit = min(arguments.limit, 30 + 10 * sum(took[test].seconds for test in tests))
+            outcome = run(root, tests, limit)
             file.write_text(source)
             verdict = {"passed": "survived", "timeout": "timeout"}.get(outcome, "killed")
             verdicts[verdict] += 1
