@@ -3,8 +3,9 @@
     python tools/mutants.py [--share 0.1] [--seed 0] [--limit 300] PATH...
 
 Each mutant is made in a copy of the project, which is removed at the end. It is killed if a test fails or the tests run
-longer than the limit. The tests that run the broken line come first, the quickest of them before the others. One that survives is either no fault (another way to compute the same number, a matter of speed)
-or a hole in the tests. Messages, docstrings and annotations stay as they are. A seed draws the same mutants of a code.
+longer than the limit. The tests that run the broken line come first, the quickest of them before the others. One that
+survives is either no fault (another way to compute the same number, a matter of speed) or a hole in the tests.
+Messages, docstrings and annotations stay as they are. A seed draws the same mutants of a code.
 """
 
 import argparse
