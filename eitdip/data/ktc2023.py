@@ -29,7 +29,9 @@ from eitdip.data.measurements import Measurements, noise_deviation
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError
 from eitdip.mesh import Tank
 
-TANK = Tank(radius=0.115, electrodes=32, width=0.0113, first=90.0, clockwise=False)
+# The organisers' meshes have electrodes of 11.3 mm. The empty tank is fitted best, and as well on finer meshes, by 13.6 mm:
+# what is left is 2.8 % of its voltages instead of 4.6 %, with neither objects nor truths looked at.
+TANK = Tank(radius=0.115, electrodes=32, width=0.0136, first=90.0, clockwise=False)
 UNIT = "mS per square"  # of conductivities; see above
 FIELDS = ("Uel", "Inj", "Mpat")
 REFERENCE_FIELDS = ("Uelref", "Injref", "Mpat")
