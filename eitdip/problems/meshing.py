@@ -16,7 +16,7 @@ class Meshing:
     )
     degree: int = setting("of geometry and potentials, 1 or 2; 1 for solids", 1)
     background: float | None = setting(
-        "conductivity of the homogeneous body, S/m; by default fitted to the reference", above=0
+        "conductivity of the homogeneous body in the unit of the data; by default fitted to the reference", above=0
     )
     calibrate: bool = setting("fit current gains and voltage offsets to the reference", True)
     solver: str = setting("of the linear systems", "auto", choices=SOLVERS)
