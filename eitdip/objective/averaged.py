@@ -25,7 +25,7 @@ class Averaged(Objective):
         OptionError: If the decay is out of range.
     """
 
-    def __init__(self, objective: Variational, decay: float = 0.99):
+    def __init__(self, objective: Variational, decay: float):
         super().__init__(objective.stopwatch)
         if not 0 <= decay < 1:
             raise OptionError(f"average: got a decay of {decay}, expected 0 <= decay < 1")

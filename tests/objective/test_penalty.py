@@ -14,7 +14,7 @@ from eitdip.objective.differences import (
     differences_transposed,
 )
 from eitdip.objective.penalty import Tikhonov, TotalVariation
-from tests.cases.meshes import ring_disk
+from tests.cases.meshes import rectangle, ring_disk
 from tests.cases.solids import box
 
 
@@ -214,15 +214,23 @@ class TestVolumes:
             PixelDifferences((1.0, 1.0)).matrices((3, 4, 5))
 
 
-def test_gradients_of_a_vertex_field_cost_what_pixels_cost():
-    """A ramp from 0 to 1 over the window of w costs 1 / 64, as on an image, in any dimension."""
-    for domain in (ring_disk(6), box(3, 3, 3)):
-        ramp = torch.tensor(domain.points[:, 0] / np.ptp(domain.points[:, 0]))
-        slopes, weights = MeshGradients(domain)(ramp)
-        torch.testing.assert_close(slopes[0], torch.full_like(slopes[0], 1 / 64))
-        assert slopes[1:].abs().max() < 1e-12
-        share = domain.cell_sizes.sum() / np.ptp(domain.points, axis=0).prod()
-        assert float(weights.sum()) == pytest.approx(share)
+@pytest.mark.parametrize(
+    ("domain", "weight"),
+    [
+        (ring_disk(6), 36 / 2 * np.sin(np.pi / 18) / 4),  # a polygon of 36 corners over its square
+        (rectangle(4, 3, width=3.0, height=1.0), 1 / 3),  # over the window of pixels, a square of side 3
+        (box(3, 3, 3, (0.5, 2.0, 1.0)), 1.0),  # over its own box
+    ],
+)
+def test_gradients_of_a_vertex_field_cost_what_pixels_cost(domain, weight):
+    """A ramp from 0 to 1 over the longest side costs 1 / 64 where there is body, as on an image, in any dimension."""
+    widths = np.ptp(domain.points, axis=0)
+    for axis, width in enumerate(widths):
+        slopes, weights = MeshGradients(domain)(torch.tensor(domain.points[:, axis] / width))
+        expected = torch.zeros_like(slopes)
+        expected[axis] = widths.max() / width / 64
+        torch.testing.assert_close(slopes, expected, rtol=1e-9, atol=1e-12)
+        assert float(weights.sum()) == pytest.approx(weight, rel=1e-9)
 
 
 class TestSparsity:

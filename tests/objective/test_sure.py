@@ -13,8 +13,8 @@ from eitdip.parameterization import Affine, FreeField, Parameterization
 from tests.cases.images import identity
 
 
-def shrunken(share: float, values: np.ndarray, deviation, mask=None, shift=None) -> Variational:
-    """An objective whose present estimate is share * (values + shift)."""
+def shrunken(share, values: np.ndarray, deviation, mask=None, shift=None) -> Variational:
+    """An objective whose present estimate is share * (values + shift), the share a number or one per entry."""
     shifted, dtype = values if shift is None else values + shift, str(values.dtype)
     generator = FreeField(values.shape if values.dtype.kind == "f" else (2, *values.shape))
     parts = shifted if values.dtype.kind == "f" else np.stack([shifted.real, shifted.imag])
@@ -52,6 +52,13 @@ def test_what_is_not_fitted_does_not_count():
     terms = Sure(*twins, torch.from_numpy(shift))()
     assert terms.chi2 == pytest.approx(0.625, rel=1e-12)
     assert terms.held_out == pytest.approx(0.625, rel=1e-12)
+
+
+def test_entries_count_in_units_of_their_own_noise():
+    """Deviations 1/2 and 1 and c = 1 and 0: chi^2 / N = 1/2, the divergence is 1; from the data's units 2/5."""
+    values, shift = np.array([[1.0, 1.0]]), np.array([[0.05, -0.1]])
+    twins = (shrunken(np.array([[1.0, 0.0]]), values, np.array([[0.5, 1.0]]), None, each) for each in (None, shift))
+    assert Sure(*twins, torch.from_numpy(shift))().held_out == pytest.approx(0.5 - 1 + 2 * 1 / 2, rel=1e-12)
 
 
 def test_it_is_the_error_on_average(rng):
