@@ -80,7 +80,10 @@ class Image(Unknown):
 
     def picture(self, x):
         x = np.abs(x) if self.complex else np.asarray(x)
-        return x[len(x) // 2] if self.dimension == 3 else x
+        if self.dimension == 3:
+            return x[len(x) // 2]
+        # Three channels are colours; others stand side by side.
+        return np.concatenate(list(x), axis=1) if x.ndim == 3 and len(x) != 3 else x
 
 
 def image_problem(

@@ -94,7 +94,10 @@ class Unknown(ABC):
 
     @abstractmethod
     def picture(self, x: np.ndarray) -> np.ndarray:
-        """A picture (H, W), or (3, H, W), of the unknowns: a section of solids, the magnitude of complex images."""
+        """A picture (H, W), or (3, H, W), of the unknowns.
+
+        A section of solids, the magnitude of complex images, channels that are no colours side by side.
+        """
 
     def truth_picture(self, truth: np.ndarray) -> np.ndarray:
         """A picture of a truth, which bodies have as an image on a grid of its own."""

@@ -210,3 +210,16 @@ def test_a_volume_is_no_image_of_many_channels(rng):
     assert found.misfit < found.results[0].history["chi2"][0]
     channels = image_problem("denoise", model, Data(values, Gaussian(0.1)))
     assert channels.unknown.dimension == 2 and channels.unknown.channels == 6
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_channels_that_are_no_colours_are_drawn_side_by_side(channels, rng, tmp_path):
+    values = rng.random((channels, 9, 7))
+    problem = image_problem("denoise", identity(values.shape), Data(values, Gaussian(0.1)), truth=values)
+    found = solve(problem, "tikhonov", steps=2)
+    found.save(tmp_path / "out")
+    with np.load(tmp_path / "out/estimate.npz") as saved:
+        assert saved["x"].shape == values.shape
+        assert np.array_equal(saved["picture"][:, -7:], found.x[-1]) and saved["picture"].shape == (9, 7 * channels)
+    assert found.plot().images[0].get_array().shape == (9, 7 * channels)
+    assert (tmp_path / "out/image.png").exists()
