@@ -41,11 +41,11 @@ class LinearSolverError(EitdipError, ArithmeticError):
 
 
 class DivergenceError(EitdipError, ArithmeticError):
-    """The loss became infinite or NaN; `result` holds what was reached before."""
+    """The loss became infinite or NaN; `result` holds what was reached before, `step` where the failing step began."""
 
-    def __init__(self, message: str, result=None):
+    def __init__(self, message: str, result=None, step=None):
         super().__init__(message)
-        self.result = result
+        self.result, self.step = result, step
 
 
 class MissingPackageError(EitdipError, ImportError):

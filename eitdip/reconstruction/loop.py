@@ -49,10 +49,16 @@ def iterate(objective: Objective, optimizer: torch.optim.Optimizer, schedule=Non
 
         try:
             optimizer.step(evaluate)
-        except (NotPositiveError, LinearSolverError) as error:
-            if iteration == 0 and not evaluations:  # a bad start, not a bad step
+        except (NotPositiveError, LinearSolverError, DivergenceError) as error:
+            # Of several evaluations of a step the first, at the iterate that the step before had reached, may be good.
+            reached = Step(iteration, evaluations[0], time.perf_counter() - began, state) if evaluations else None
+            if isinstance(error, DivergenceError):
+                error.step = reached
                 raise
-            raise DivergenceError(f"step {iteration}: {error}; lower the learning rate, or penalize more") from error
+            if iteration == 0 and reached is None:  # a bad start, not a bad step
+                raise
+            message = f"step {iteration}: {error}; lower the learning rate, or penalize more"
+            raise DivergenceError(message, step=reached) from error
         if schedule is not None:
             schedule.step()
         yield Step(iteration, evaluations[0], time.perf_counter() - began, state)
@@ -132,6 +138,8 @@ def reconstruct(
             if interrupted():
                 return state.result(Status.INTERRUPTED, "interrupted; resume from the checkpoint")
     except DivergenceError as error:
+        if error.step is not None:
+            state.record(error.step, stop.update(error.step).keep, watch(error.step))
         if state.iterations:
             error.result = state.result(Status.DIVERGED, str(error))
         raise
