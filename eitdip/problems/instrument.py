@@ -137,7 +137,7 @@ def _background(model: ForwardModel, reference, mask, instrument: bool, sign: in
         # Where the mean hardly changes, the largest step; the bracket keeps it from going too far.
         change = -value / slope if slope > 0 else -np.copysign(np.inf, value)
         change = float(np.clip(change, -_LARGEST_STEP, _LARGEST_STEP))
-        if not low <= s + change <= high:
+        if abs(change) >= _TOLERANCE and not low < s + change < high:  # nor back to where it was, without end
             change = 0.5 * (low + high) - s
         s += change
         if abs(change) < _TOLERANCE:

@@ -85,13 +85,16 @@ class TestBodies:
         )
         assert Truth(image, domain).headline(np.full(32, 2.0)) == {"relative L2": pytest.approx(np.sqrt(1 / 3))}
 
-    def test_the_background_is_what_most_of_the_body_is(self):
+    @pytest.mark.parametrize(("inside", "sign"), [(3.0, "conductive"), (0.3, "resistive")])
+    @pytest.mark.parametrize("width", [0.1, 1.0, 10.0])
+    def test_the_background_is_what_most_of_the_body_is(self, width, inside, sign):
         """Not most of the cells: three of four columns, which cover 0.487, are in the object."""
         even = rectangle(4, 4)
-        domain = Domain(even.points**2.5, even.cells, even.facets, even.facet_tags)
-        found = Truth(np.array([[3.0, 1.0]]), domain).metrics(np.ones(32))
+        domain = Domain(width * even.points**2.5, even.cells, even.facets, even.facet_tags)
+        found = Truth(np.array([[inside, 1.0]]), domain).metrics(np.ones(32))
         assert found["contrast error"] == pytest.approx(1)
-        assert (found["dice conductive"], found["dice resistive"]) == (0, None)
+        scores = {name: found[f"dice {name}"] for name in ("conductive", "resistive")}
+        assert scores == {"conductive": None, "resistive": None, sign: 0}
 
     def test_all_errors_have_a_name_that_says_what_is_better(self):
         domain = rectangle(8, 8)

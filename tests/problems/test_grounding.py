@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from eitdip.data import Measurements
+from eitdip.data.data import Data
 from eitdip.errors import InvalidDataError
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.patterns import adjacent
+from eitdip.problems import grounding
 from eitdip.problems.bodies import Meshing, prepare
 from eitdip.ranks.collectives import alone
 from tests.cases.meshes import ring_disk
@@ -93,3 +95,49 @@ def test_differences_are_left_alone():
     values, reference = (each @ PAIRS.T for each in voltages())
     found = prepare(measured(values, reference, PAIRS), Meshing(calibrate=False, background=0.3), alone())
     np.testing.assert_array_equal(found.data.values, (values - reference) + found.calibration.prediction)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_what_a_fit_leaves_unexplained_is_that_of_dense_least_squares(rng, columns):
+    """Of 6 x 5 entries but some: a column or two for each injection, an offset per channel."""
+    mask = np.ones((6, 5), bool)
+    mask[0, 3] = mask[2, 0] = mask[5, 4] = False
+    values, spans = rng.standard_normal((6, 5)), rng.standard_normal((6, 5, columns))
+    design = np.zeros((6, 5, 6 * columns + 5))
+    for k in range(6):
+        design[k, :, k * columns : (k + 1) * columns] = spans[k]
+    design[:, :, 6 * columns :] = np.eye(5)
+    left = np.linalg.lstsq(design[mask], values[mask])[1][0]
+    found, free = grounding._unexplained(Data(values, mask=mask), list(spans))
+    assert found == pytest.approx(left, rel=1e-9) and free == 27 - 6 * columns - 5
+
+
+@pytest.mark.parametrize(
+    ("plain", "common", "size", "has"),
+    [
+        ((12.0, 4), (2.0, 2), 1.0, False),  # 3 per free entry against 1
+        ((10.0, 5), (0.4, 1), 1.0, True),  # 2 against 0.4
+        ((4.08, 4), (0.25, 1), 1.0, True),  # a little more than four times
+        ((3.92, 4), (0.25, 1), 1.0, False),
+        ((4.0, 4), (1.0, 0), 1.0, True),  # nothing is left free: what is explained by chance
+        ((4.16, 4), (1e-9, 1), 1e3, True),  # over 10^-6 of the mean square 10^6 of the voltages
+        ((3.84, 4), (1e-9, 1), 1e3, False),  # rounding
+    ],
+)
+def test_a_common_voltage_explains_far_more(monkeypatch, plain, common, size, has):
+    """More than four times as little per entry that is left free, and not by rounding."""
+    domain = ring_disk(4, 8)
+    model = CompleteElectrodeModel(domain, PAIRS, 1e-3)
+    asked = []
+
+    def unexplained(empty, spans):
+        asked.append(spans[0])
+        return (plain, common)[spans[0].shape[1] - 1]
+
+    monkeypatch.setattr(grounding, "_unexplained", unexplained)
+    empty = Data(np.where(PASSIVE, size, 0.0), mask=PASSIVE)
+    sums = np.arange(8.0)
+    assert bool(grounding._has_common_voltages(model, empty, sums)) == has
+    row = model(np.ones(len(domain.cells)))[0]
+    np.testing.assert_array_equal(asked[0], row[:, None])
+    np.testing.assert_array_equal(asked[1], np.column_stack([row, sums]))

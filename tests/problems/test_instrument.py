@@ -1,16 +1,18 @@
 """Gains, offsets and background from a homogeneous measurement."""
 
+import re
 from functools import cache
 
 import numpy as np
 import pytest
 
-from eitdip.errors import InvalidDataError
+from eitdip.errors import InvalidDataError, LinearSolverError
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, trigonometric
 from eitdip.fem.patterns import adjacent
-from eitdip.problems.injections import judge_rows
-from eitdip.problems.instrument import Calibration, calibrate
-from eitdip.problems.instrument_fit import GainsAndOffsets
+from eitdip.operator import ForwardModel, Space
+from eitdip.problems.injections import judge_gains, judge_rows, refuse_magnitudes, refuse_opposite
+from eitdip.problems.instrument import Calibration, _mean_gain, calibrate
+from eitdip.problems.instrument_fit import GainsAndOffsets, OneGain
 from tests.cases.meshes import ring_disk
 
 PAIRS = adjacent(8)
@@ -181,6 +183,122 @@ class TestLeastSquares:
         prediction, _, used = parts
         assert GainsAndOffsets(prediction, used).unknowns == 5 + 4
 
+    @pytest.mark.parametrize("kind", [GainsAndOffsets, OneGain])
+    def test_the_mean_gain_has_the_spread_of_least_squares(self, kind, parts, rng):
+        """Its variance is w^T (A^T A)^-1 w |residual|^2 / (entries - unknowns), w the mean over injections that are."""
+        prediction, _, used = parts
+        prediction = prediction + 3
+        measured = 2 * prediction + 0.1 * rng.standard_normal(prediction.shape)
+        offset = kind is GainsAndOffsets
+        seen, heard = used.any(axis=1), used.any(axis=0)
+        design = prediction[used][:, None]
+        mean = np.ones(1)
+        if offset:
+            design = np.zeros((6, 5, 11))
+            design[np.arange(6), :, np.arange(6)] = prediction
+            design[:, :, 6:] = np.eye(5)
+            design = design[used][:, np.append(seen, heard)]
+            mean = np.append(np.full(seen.sum(), 1 / seen.sum()), np.zeros(heard.sum()))
+        found, left, *_ = np.linalg.lstsq(design, measured[used])
+        variance = mean @ np.linalg.solve(design.T @ design, mean) * left[0] / (used.sum() - len(mean))
+        change, fit = rng.standard_normal(prediction.shape), kind(prediction, used)
+        value, slope, deviation = _mean_gain(fit, *fit.of(measured), measured, change)
+        assert value == pytest.approx(np.log(mean @ found)) and value == pytest.approx(np.log(2), abs=0.05)
+        assert deviation == pytest.approx(np.sqrt(variance) / (mean @ found), rel=1e-9)
+        values = []
+        for step in (1e-5, -1e-5):
+            moved = kind(prediction + step * change, used)
+            values.append(_mean_gain(moved, *moved.of(measured), measured, change)[0])
+        assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6)
+
+
+class Curve(ForwardModel):
+    """Voltages that fall with s = log sigma as pattern * exp(-g(s)), and a list of the conductivities asked for."""
+
+    def __init__(self, g, slope, pattern=None, highest=np.inf):
+        self.g, self.slope, self.highest, self.asked = g, slope, highest, []
+        self.pattern = np.array([[1.0, -2.0], [3.0, 1.0]]) if pattern is None else pattern
+        self.domain, self.range = Space((3,)), Space(self.pattern.shape)
+
+    def linearize(self, x):
+        self.asked.append(float(x[0]))
+        if x[0] > self.highest:
+            raise LinearSolverError("beyond the model's reach")
+        s = np.log(x[0])
+        value = self.pattern * np.exp(-self.g(s))
+        return value, lambda change: -value * self.slope(s) * change[0] / x[0]
+
+    def measured(self, s: float) -> np.ndarray:
+        return self.pattern * np.exp(-self.g(s))
+
+
+class TestSearch:
+    """The background by Newton's method within a bracket, from 1 S/m in steps of at most 10^4."""
+
+    mask = np.ones((2, 2), bool)
+
+    def found(self, curve: Curve, s: float) -> Calibration:
+        return calibrate(curve, curve.measured(s), self.mask, instrument=False)
+
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_a_step_out_of_the_bracket_goes_to_its_middle(self, sign):
+        """The arc tangent sends Newton far beyond: from 1 to 10^4, back beyond 1, so to 10^2, where it is too flat."""
+        curve = Curve(lambda s: np.arctan(s - 3 * sign), lambda s: 1 / (1 + (s - 3 * sign) ** 2))
+        assert self.found(curve, 3.0 * sign).background == pytest.approx(np.exp(3 * sign), rel=1e-8)
+        assert np.array(curve.asked[:3]) == pytest.approx([1, 10 ** (4 * sign), 10 ** (2 * sign)])
+        assert len(curve.asked) <= 10
+
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_where_nothing_changes_it_goes_far_in_the_right_direction(self, sign):
+        """The flat part ends at e^2 (or e^-2)."""
+        curve = Curve(lambda s: sign * max(sign * s, 2.0), lambda s: float(sign * s > 2))
+        assert self.found(curve, 5.0 * sign).background == pytest.approx(np.exp(5 * sign), rel=1e-9)
+        assert np.array(curve.asked[:3]) == pytest.approx([1, 10 ** (4 * sign), np.exp(5 * sign)])
+
+    def test_it_ends_where_no_conductivity_is_plausible(self):
+        curve = Curve(lambda s: 0.0, lambda s: 0.0)
+        with pytest.raises(InvalidDataError, match="cannot tell the background"):
+            calibrate(curve, 0.9 * curve.pattern, self.mask, instrument=False)
+        assert np.array(curve.asked) == pytest.approx([1, 1e4, 1e8, 1e8])  # and once more for the prediction
+
+    def test_it_ends_beyond_the_models_reach(self):
+        curve = Curve(lambda s: 0.01 * s, lambda s: 0.01, highest=1e3)
+        with pytest.raises(InvalidDataError, match="cannot tell the background"):
+            calibrate(curve, curve.pattern / 1.2, self.mask, instrument=False)
+        assert np.array(curve.asked) == pytest.approx([1, 1e4, 1])
+        with pytest.raises(LinearSolverError, match="reach"):
+            self.found(Curve(lambda s: s, lambda s: 1.0, highest=0.5), 0.0)
+
+    @pytest.mark.parametrize("background", [0.96e-6, 1.04e-6, 0.96e8, 1.04e8])
+    def test_a_millionth_to_a_hundred_million_are_plausible(self, background):
+        curve = Curve(lambda s: s, lambda s: 1.0)
+        if 1e-6 < background < 1e8:
+            assert self.found(curve, np.log(background)).background == pytest.approx(background, rel=1e-9)
+            return
+        with pytest.raises(InvalidDataError, match=r"fits a background of .*, expected 1e-06 to 1e\+08"):
+            self.found(curve, np.log(background))
+
+    @pytest.mark.parametrize(("relative", "told"), [(0.048, True), (0.052, False)])
+    def test_five_percent_of_uncertainty_are_too_much(self, relative, told):
+        """Of 16 voltages 1 with a residual of length r: the standard deviation is r / sqrt(15) / 4."""
+        curve = Curve(lambda s: s, lambda s: 1.0, np.ones((4, 4)))
+        residual = np.tile([1.0, -1.0], (4, 2)) * relative * np.sqrt(15)
+        if told:
+            assert calibrate(curve, 1 + residual, np.ones((4, 4)), instrument=False).background == pytest.approx(1)
+            return
+        with pytest.raises(InvalidDataError, match="cannot tell the background"):
+            calibrate(curve, 1 + residual, np.ones((4, 4)), instrument=False)
+
+    @pytest.mark.parametrize(("error", "good"), [(0.48, True), (0.52, False)])
+    def test_half_of_the_signal_is_too_much_to_miss(self, error, good):
+        curve = Curve(lambda s: s, lambda s: 1.0, np.ones((20, 20)))
+        measured = 1 + np.tile([1.0, -1.0], (20, 10)) * error / np.sqrt(1 - error**2)
+        if good:
+            assert calibrate(curve, measured, np.ones((20, 20)), instrument=False).error == pytest.approx(error)
+            return
+        with pytest.raises(InvalidDataError, match="the best fit misses it by 52%"):
+            calibrate(curve, measured, np.ones((20, 20)), instrument=False)
+
 
 class TestUntold:
     """Where the measurements cannot tell what is sought, the error says so and what to do."""
@@ -294,6 +412,116 @@ class TestRows:
         mask[1, 2] = True
         with pytest.raises(InvalidDataError, match=r"values: .*injection 1 \(counted from 0\) are 0.003 times"):
             judge_rows("values", measured, expected, "the model's", mask)
+
+    @pytest.mark.parametrize("scaled", [True, False])
+    @pytest.mark.parametrize("factor", [0.0, 0.0096, 0.0104, 96.0, 104.0])
+    def test_all_of_another_size(self, factor, scaled):
+        """A hundredth to a hundred, unless they may be scaled; nothing at all is never right."""
+        expected = np.array([[1.0, -2.0, 1.0], [2.0, 3.0, 1.0]])
+        arguments = "values", factor * expected, expected, "the model's", np.ones((2, 3), bool), scaled
+        if factor and (scaled or 0.01 < factor < 100):
+            judge_rows(*arguments)
+            return
+        with pytest.raises(
+            InvalidDataError,
+            match=re.escape(f"values: the voltages are {factor:.2g} times the model's, expected about 1"),
+        ):
+            judge_rows(*arguments)
+
+    @pytest.mark.parametrize(
+        ("factor", "words"), [(0.0096, "dead lead"), (0.0104, ""), (96.0, ""), (104.0, "check their currents")]
+    )
+    def test_one_of_another_size(self, factor, words):
+        """A hundredth to a hundred of the others, of whatever unit."""
+        measured = np.ones((5, 3))
+        measured[2] = factor
+        arguments = "values", 7 * measured, np.ones((5, 3)), "the model's", np.ones((5, 3), bool)
+        if not words:
+            judge_rows(*arguments)
+            return
+        with pytest.raises(
+            InvalidDataError,
+            match=rf"injection 2 \(counted from 0\) are {factor:.2g} times .*{words}".replace("+", r"\+"),
+        ):
+            judge_rows(*arguments)
+
+    @pytest.mark.parametrize(("cosine", "size", "opposite"), [(-0.68, 1, False), (-0.72, 1, True), (-1, 1.04e-6, True),
+                                                              (-1, 0.96e-6, False)])  # fmt: skip
+    def test_an_opposite_one(self, cosine, size, opposite):
+        """Of a cosine below -0.7, if more than a millionth is expected of it."""
+        expected = np.array([[1.0, 0.0], [size, 0.0], [0.5, 0.5]])
+        measured = np.array([[3.0, 0.0], [cosine, np.sqrt(1 - cosine**2)], [1.0, 1.0]])
+        arguments = "values", measured, expected, "the model's", np.ones((3, 2), bool)
+        if not opposite:
+            refuse_opposite(*arguments)
+            return
+        with pytest.raises(InvalidDataError, match=r"injection 1 \(counted from 0\) have the opposite sign"):
+            refuse_opposite(*arguments)
+
+    @pytest.mark.parametrize(("count", "named"), [(10, r"6, 7, 8, 9 \("), (12, r"6, 7, 8, 9 and 2 more \(")])
+    def test_ten_are_named(self, count, named):
+        measured = np.ones((count + 1, 2))
+        measured[:count] = -1
+        with pytest.raises(InvalidDataError, match=rf"the voltages of injections 0, 1, .*{named}counted from 0\)"):
+            refuse_opposite("values", measured, np.ones((count + 1, 2)), "the model's", np.ones(measured.shape, bool))
+
+    @pytest.mark.parametrize(
+        ("gain", "words"),
+        [
+            (-0.104, "opposite sign"), (-0.096, "dead lead"), (0.096, "dead lead"), (0.104, ""),
+            (9.6, ""), (10.4, "check their currents"),
+        ],
+    )  # fmt: skip
+    def test_gains_of_an_instrument(self, gain, words):
+        """A tenth to ten times the others'."""
+        gains, prediction = np.array([2.0, 2.0, 2.0 * gain, 2.0, 2.0]), np.ones((5, 4))
+        arguments = gains, gains[:, None] * prediction, prediction, np.ones((5, 4), bool)
+        if not words:
+            judge_gains(*arguments)
+            return
+        with pytest.raises(InvalidDataError, match=rf"injection 2 \(counted from 0\) .*{words}"):
+            judge_gains(*arguments)
+
+    @pytest.mark.parametrize(
+        ("missed", "others", "size", "odd"),
+        [
+            (0.48, 0.01, 1.0, False), (0.52, 0.01, 1.0, True),  # half of its own signal
+            (0.6, 0.6 / 4.8, 1.0, False), (0.6, 0.6 / 5.2, 1.0, True),  # five times what the others miss
+            (0.6, 0.01, 0.096, False), (0.6, 0.01, 0.104, True),  # of signals of a tenth of the others'
+        ],
+    )  # fmt: skip
+    def test_one_that_does_not_resemble_the_model(self, missed, others, size, odd):
+        """Row 2 has a signal of length `size` and misses a share of it; the others have 1 and miss `others`."""
+        share, length = np.full(5, others), np.ones(5)
+        share[2], length[2] = missed, size
+        prediction = (length * np.sqrt(1 - share**2))[:, None] * np.full((5, 4), 0.5)
+        signal = prediction + (length * share)[:, None] * np.array([0.5, -0.5, 0.5, -0.5])
+        arguments = np.ones(5), signal, prediction, np.ones((5, 4), bool)
+        if not odd:
+            judge_gains(*arguments)
+            return
+        with pytest.raises(InvalidDataError, match=r"injection 2 \(counted from 0\) do not resemble the model's"):
+            judge_gains(*arguments)
+
+    @pytest.mark.parametrize(
+        ("prediction", "reference", "magnitudes"),
+        [
+            ([1.0, -1.0], [1.0, 0.36], True),  # misses 0.64 of the magnitudes, 1.36 of the voltages
+            ([1.0, -1.0], [1.0, 0.32], False),
+            ([1.0, -0.00104], [1.0, 0.00104], True),
+            ([1.0, -0.00096], [1.0, 0.00096], False),  # of one sign but for a thousandth
+            ([-1.0, 0.00104], [1.0, 0.00104], True),
+            ([-1.0, 0.00096], [1.0, 0.00096], False),
+            ([1.0, -1.0], [1.0, -1e-9], False),  # one is negative
+        ],
+    )
+    def test_magnitudes_by_hand(self, prediction, reference, magnitudes):
+        arguments = np.array([prediction]), np.array([reference]), np.ones((1, 2), bool), OneGain
+        if not magnitudes:
+            refuse_magnitudes(*arguments)
+            return
+        with pytest.raises(InvalidDataError, match="no voltage is negative"):
+            refuse_magnitudes(*arguments)
 
 
 @pytest.mark.parametrize("wrong", ["shifted", "shuffled"])
