@@ -77,6 +77,16 @@ class TestBodies:
             run = start(problem("dtn"), fitting("gn-tv", stop=stop), 0)
             assert run.optimizer.target == target
 
+    @pytest.mark.parametrize("name", ["cells-tv", "deep-ritz"])
+    def test_the_seed_chooses_what_is_held_out(self, name):
+        body, more = problem("dtn"), {"points": 256, "channels": 8} if name == "deep-ritz" else {}
+        data, weights = body.measurements.data, []
+        for seed in (3, 4):
+            run = start(body, fitting(name, held_out=0.3, **more), seed)
+            weights.append(run.objective.misfit.held_weight.numpy())
+            np.testing.assert_array_equal(weights[-1] > 0, data.held_out(0.3, seed))
+        assert (weights[0] != weights[1]).any()
+
     def test_the_noise_in_the_unit_of_deep_ritz(self, rng):
         """Fluxes of a homogeneous disk with the noise of the data: the gaps that these make are together about 1."""
         from eitdip.networks.jets import Jet
@@ -189,3 +199,11 @@ class TestImages:
         assert shift.std() == pytest.approx(0.05, rel=4 / np.sqrt(2 * shift.size))
         for one, other in zip(sure.objective.parameters(), sure.twin.parameters(), strict=True):
             assert torch.equal(one, other)
+
+    def test_the_seed_chooses_what_is_held_out(self):
+        chosen = method("pixels-tv", {"tv": 1.0, "link": "free", "held_out": 0.5})
+        data, weights = picture().data, []
+        for seed in (3, 4):
+            weights.append(start(picture(), chosen, seed).objective.misfit.held_weight.numpy())
+            np.testing.assert_array_equal(weights[-1] > 0, data.held_out(0.5, seed))
+        assert (weights[0] != weights[1]).any()
