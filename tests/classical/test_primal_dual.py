@@ -135,3 +135,14 @@ def test_a_push_that_is_stronger_than_the_data_leaves_two_values():
 def test_what_is_out_of_range_is_refused(wrong):
     with pytest.raises(OptionError, match="weight, deviation, steps, balance: got"):
         total_variation(**{"operator": identity((2, 4)), "y": STEP, "weight": 0.1} | wrong)
+
+
+def test_as_many_steps_as_are_said():
+    """100 for each push, and 500 of total variation."""
+    operator, y = identity((2, 4)), 0.3 * STEP
+    for steps, equal in ((100, True), (101, False)):
+        found = two_valued(operator, y, 0.05, [0.0, 0.1]), two_valued(operator, y, 0.05, [0.0, 0.1], steps=steps)
+        assert torch.equal(*found) is equal
+    for steps, equal in ((500, True), (501, False)):
+        found = (total_variation(operator, y, 0.05, tolerance=0.0, **more) for more in ({}, {"steps": steps}))
+        assert torch.equal(*found) is equal
