@@ -154,6 +154,7 @@ class FieldMap(ImagingOperator):
         with torch.enable_grad():
             field = self._zero.clone().requires_grad_()
             image = self._map(field)
+            y = y.real if y.is_complex() and not image.is_complex() else y  # the adjoint of real numbers
         pull = [torch.autograd.grad(image, field, direction.to(image), retain_graph=True)[0] for direction in y]
         return torch.stack(pull)
 
