@@ -137,6 +137,13 @@ def test_what_is_out_of_range_is_refused(wrong):
         total_variation(**{"operator": identity((2, 4)), "y": STEP, "weight": 0.1} | wrong)
 
 
+def test_a_start_counts_only_where_the_image_may_be():
+    allowed = STEP == 1
+    starts = (torch.full_like(STEP, 0.7), 0.7 * STEP)
+    found = (two_valued(identity((2, 4)), STEP, 0.1, [0.5], steps=3, allowed=allowed, start=each) for each in starts)
+    assert torch.equal(*found)
+
+
 def test_as_many_steps_as_are_said():
     """100 for each push, and 500 of total variation."""
     operator, y = identity((2, 4)), 0.3 * STEP
