@@ -1,8 +1,11 @@
 """Single entries of an HDF5 file, read with their type checked."""
 
+import math
+
 import h5py
 import numpy as np
 
+from eitdip.data.files import LARGEST
 from eitdip.errors import FileFormatError
 
 
@@ -20,6 +23,10 @@ def read_array(dataset) -> np.ndarray:
     """
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub" or not dataset.shape:
         raise FileFormatError(f"{dataset.name}: is not an array of real numbers")
+    # An empty file may claim any shape, and HDF5 fills in what it does not hold.
+    for shape in (dataset.shape, dataset.chunks or ()):
+        if math.prod(shape) * max(8, dataset.dtype.itemsize) > LARGEST:
+            raise FileFormatError(f"{dataset.name}: claims the shape {shape}, expected at most {LARGEST >> 20} MiB")
     return dataset[()]
 
 
@@ -33,13 +40,21 @@ def need(name: str, arrays: dict[str, np.ndarray]) -> None:
         raise FileFormatError(f"has no array {name!r}; the layout is described in eitdip.data.hdf5")
 
 
+def _attribute(group: h5py.Group, name: str, default=None):
+    if name not in group.attrs:
+        return default
+    if math.prod(group.attrs.get_id(name).shape or ()) > 10_000:
+        raise FileFormatError(f"{group.name}: attribute {name!r}: got an array, expected a text or some numbers")
+    return group.attrs[name]
+
+
 def read_text(group: h5py.Group, name: str, default: str | None = None) -> str:
     """A text attribute.
 
     Raises:
         FileFormatError: If it is missing (and there is no default) or no text.
     """
-    value = group.attrs.get(name, default)
+    value = _attribute(group, name, default)
     if isinstance(value, bytes):
         value = value.decode()
     if not isinstance(value, str):
@@ -53,7 +68,7 @@ def read_number(group: h5py.Group, name: str) -> float:
     Raises:
         FileFormatError: If it is missing or no real number.
     """
-    value = group.attrs.get(name)
+    value = _attribute(group, name)
     if not isinstance(value, (np.number, np.bool_)) or isinstance(value, np.complexfloating):
         raise FileFormatError(f"{group.name}: attribute {name!r}: got {value!r}, expected a number")
     return float(value)
@@ -65,7 +80,7 @@ def read_numbers(group: h5py.Group, name: str) -> int | tuple[float, ...]:
     Raises:
         FileFormatError: If it is missing or neither.
     """
-    value = group.attrs.get(name)
+    value = _attribute(group, name)
     if isinstance(value, np.integer):
         return int(value)
     if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype.kind not in "fiu":

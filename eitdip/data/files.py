@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import stat
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +12,22 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
+from eitdip.data.matlab import LARGEST, DamagedError, checked
 from eitdip.errors import EitdipError, FileFormatError, InvalidDataError, ShapeError
+
+__all__ = ["LARGEST", "MatFile", "as_path", "check_currents", "naming", "read_bytes"]
+
+
+def as_path(path) -> Path:
+    """What was given as a path.
+
+    Raises:
+        FileFormatError: If it is nothing of the kind.
+    """
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise FileFormatError(f"{path!r}: is no path ({error}); give the name of a file") from error
 
 
 def read_bytes(path, count: int = -1) -> bytes:
@@ -19,14 +36,24 @@ def read_bytes(path, count: int = -1) -> bytes:
     Raises:
         FileFormatError: If it is missing, a folder or not readable.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise FileFormatError(f"{path}: is a folder, expected a data file; name one of the files in it")
+    path = as_path(path)
     try:
-        with path.open("rb") as file:
-            return file.read(count)
+        mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise FileFormatError(f"{path}: no such file; check the path") from error
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:  # a zero in it
+        raise FileFormatError(f"{str(path)!r}: is no path ({error}); give the name of a file") from error
+    if stat.S_ISDIR(mode):
+        raise FileFormatError(f"{path}: is a folder, expected a data file; name one of the files in it")
+    if not stat.S_ISREG(mode):  # a pipe or a device may never end
+        raise FileFormatError(f"{path}: is a pipe or a device, expected a file")
+    try:
+        with path.open("rb") as file:
+            if count < 0 and os.fstat(file.fileno()).st_size > 4 * LARGEST:
+                raise FileFormatError(f"{path}: is larger than {4 * LARGEST >> 30} GiB, expected a data file")
+            return file.read(count)
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
@@ -63,12 +90,14 @@ class MatFile:
         """
         content = read_bytes(path)
         try:
-            fields = scipy.io.loadmat(io.BytesIO(content))
+            fields = scipy.io.loadmat(io.BytesIO(checked(content)))
         except NotImplementedError as error:
             raise FileFormatError(
                 f"{path}: is a MATLAB file of version 7.3, expected 7 or older; load it in MATLAB and "
                 "save it again with save(..., '-v7')"
             ) from error
+        except DamagedError as error:
+            raise FileFormatError(f"{path}: cannot be read as a MATLAB file: {error}; fetch it again") from error
         except Exception as error:  # damage surfaces anywhere inside scipy
             raise FileFormatError(
                 f"{path}: cannot be read as a MATLAB file ({type(error).__name__}: {error}); fetch it again"

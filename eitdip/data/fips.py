@@ -23,7 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from eitdip.data.data import Data
-from eitdip.data.files import MatFile, read_bytes
+from eitdip.data.files import MatFile, as_path, read_bytes
 from eitdip.data.noise import Gaussian
 from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
 
@@ -72,7 +72,7 @@ def load(path, accept_md5: str | None = None) -> XRayData:
         ShapeError: If A does not fit m, or its columns are no square image.
         InvalidDataError: If an entry is not finite.
     """
-    path = Path(path)
+    path = as_path(path)
     md5 = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
     checked = _check(path, md5, accept_md5)
     with warnings.catch_warnings():  # SciPy asks in which of its two sparse classes A should come: either will do

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from eitdip.data.data import Data
-from eitdip.data.files import MatFile, naming
+from eitdip.data.files import MatFile, as_path, naming
 from eitdip.data.noise import Gaussian
 from eitdip.errors import FileFormatError, InvalidDataError, NotPositiveError, OptionError, ShapeError, choose
 
@@ -206,7 +206,7 @@ def span_of(category: int) -> float:
 
 def reference_path(path) -> Path:
     """Where the segmentation of a *_full.mat or *_limited.mat is expected: beside it."""
-    path = Path(path)
+    path = as_path(path)
     stem = path.stem.removesuffix("_limited").removesuffix("_full")
     return path.with_name(f"{stem}_full_recon_fbp_seg.mat")
 

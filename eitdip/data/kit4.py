@@ -19,11 +19,10 @@ References:
 """
 
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 
-from eitdip.data.files import MatFile, check_currents, naming
+from eitdip.data.files import MatFile, as_path, check_currents, naming
 from eitdip.data.measurements import Measurements, noise_deviation
 from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
 from eitdip.mesh import Tank
@@ -62,7 +61,7 @@ def load(path, reference=None) -> Measurements:
         raise FileFormatError(
             f"{beside}: no such file; expected the empty tank beside the data, or name it as reference"
         )
-    empty = MatFile.read(beside if reference is None else Path(reference))
+    empty = MatFile.read(beside if reference is None else as_path(reference))
     sources, moments, values = _read(data)
     expected_sources, expected_moments, voltages = _read(empty)
     for name, got, expected in (

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eitdip.data.files import MatFile, check_currents, naming
+from eitdip.data.files import MatFile, as_path, check_currents, naming
 from eitdip.data.measurements import Measurements, noise_deviation
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError
 from eitdip.mesh import Tank
@@ -75,7 +75,7 @@ def load(path, reference=None, level: int = 1) -> Measurements:
         raise OptionError(f"level: got {level!r}, expected one of: {', '.join(map(str, LEVELS))}")
     data = MatFile.read(path)
     data.expect(FIELDS, "a KTC2023 data file")
-    empty = _read_reference(data.path.with_name("ref.mat") if reference is None else Path(reference), reference)
+    empty = _read_reference(data.path.with_name("ref.mat") if reference is None else as_path(reference), reference)
     sources = check_currents(empty, "Injref", TANK.electrodes)
     moments = empty.matrix("Mpat", TANK.electrodes)
     mask = _kept(sources, moments, level)

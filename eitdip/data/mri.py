@@ -1,11 +1,11 @@
 """Cartesian k-space of several coils, as a NumPy file."""
 
 import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
 
+from eitdip.data.arrays import parse_npy
 from eitdip.data.data import Data
 from eitdip.data.files import read_bytes
 from eitdip.data.noise import Gaussian
@@ -29,15 +29,11 @@ def load_kspace(path) -> tuple[Data, np.ndarray]:
         InvalidDataError: If a number is not finite, or all are zero.
     """
     content = read_bytes(path)
-    try:
-        kspace = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise FileFormatError(
-            f"{path}: cannot be read as a NumPy file without objects ({error}); save it again with numpy.save"
-        ) from error
-    if not isinstance(kspace, np.ndarray) or kspace.dtype.kind != "c":
-        kind = kspace.dtype if isinstance(kspace, np.ndarray) else "an archive of arrays"
-        raise FileFormatError(f"{path}: got {kind}, expected one array of complex numbers, k-space of each coil")
+    if content.startswith(b"PK"):
+        raise FileFormatError(f"{path}: got an archive of arrays, expected one array of complex numbers: a .npy")
+    kspace = parse_npy(content, path)
+    if kspace.dtype.kind != "c":
+        raise FileFormatError(f"{path}: got {kspace.dtype}, expected one array of complex numbers: k-space")
     if kspace.ndim not in (2, 3) or not kspace.size:
         raise ShapeError(f"{path}: got shape {kspace.shape}, expected (coils, H, W) or (H, W)")
     kspace = kspace.astype(np.complex64).reshape(-1, *kspace.shape[-2:])

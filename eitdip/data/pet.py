@@ -14,17 +14,16 @@ References:
 """
 
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from eitdip.data.arrays import read_npz
 from eitdip.data.data import Data
 from eitdip.data.files import naming, read_bytes
 from eitdip.data.noise import Poisson, thin, whole_numbers
-from eitdip.errors import FileFormatError, NotPositiveError, ShapeError
+from eitdip.errors import NotPositiveError, ShapeError
 
 FIELDS = ("trans", "blank")
 BINS, ANGLES = 160, 192
@@ -110,19 +109,7 @@ def load(path) -> TransmissionScan:
         FileFormatError: If the file is missing, damaged, or without the fields.
         ShapeError, InvalidDataError, NotPositiveError: As `TransmissionScan`.
     """
-    content = read_bytes(path)
-    try:
-        # Refused before, as an .npy or a pickle would be something else than an archive.
-        with zipfile.ZipFile(io.BytesIO(content)), np.load(io.BytesIO(content), allow_pickle=False) as file:
-            fields = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, KeyError, zipfile.BadZipFile) as error:
-        raise FileFormatError(
-            f"{path}: cannot be read as .npz of plain arrays ({type(error).__name__}: {error}); fetch it again"
-        ) from error
-    if not set(FIELDS) <= set(fields):
-        raise FileFormatError(
-            f"{path}: got fields {', '.join(sorted(fields)) or 'none'}; expected {', '.join(FIELDS)} of a PET scan"
-        )
+    fields = read_npz(path, FIELDS)
     for name in FIELDS:
         array = fields[name]
         if array.dtype.kind not in "fiu" or array.shape != (BINS, ANGLES):
@@ -132,7 +119,7 @@ def load(path) -> TransmissionScan:
     provenance = {
         "format": "PET transmission",
         "file": Path(path).name,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": hashlib.sha256(read_bytes(path)).hexdigest(),
         "units": {"attenuation": "1/cm", "length": "cm"},
     }
     with naming(path):

@@ -1,9 +1,12 @@
 """Pictures as arrays, and what makes them square and small."""
 
-from pathlib import Path
+import io
+import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
+from eitdip.data.files import read_bytes
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError, require
 
 EXAMPLE = "skimage:"
@@ -35,27 +38,54 @@ def read_picture(source, white: float | None = None) -> np.ndarray:
     return scaled(pixels, source, white)
 
 
+@contextmanager
+def opened(source):
+    """A picture as Pillow has it; what goes wrong with it is an error of the file.
+
+    Raises:
+        FileFormatError: If it cannot be read, or has more than some 90 million pixels.
+    """
+    from PIL import Image
+
+    content = read_bytes(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as file:
+                yield file
+    except Exception as error:  # damage surfaces as many types
+        raise FileFormatError(f"{source}: cannot be read as a picture ({type(error).__name__}: {error})") from error
+
+
+def is_picture(path) -> bool:
+    """Whether Pillow knows the format of a file."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        with opened(path):
+            return True
+    except FileFormatError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            return False
+        raise
+
+
 def read_pixels(source) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of a picture as they are, (H, W) or (3, H, W), and where it is not transparent, booleans (H, W).
 
     Raises:
         FileFormatError, MissingPackageError: As `read_picture`.
     """
-    from PIL import Image, UnidentifiedImageError
-
     if str(source).startswith(EXAMPLE):
         pixels = _example(str(source).removeprefix(EXAMPLE))
     else:
-        try:
-            with Image.open(Path(source)) as file:
-                if file.mode.startswith(_DEEP):
-                    pixels = np.array(file)
-                elif file.has_transparency_data:
-                    pixels = np.asarray(file.convert("LA" if file.mode == "LA" else "RGBA"))
-                else:
-                    pixels = np.asarray(file.convert("L" if file.mode in ("1", "L") else "RGB"))
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-            raise FileFormatError(f"{source}: cannot be read as a picture ({error})") from error
+        with opened(source) as file:
+            if file.mode.startswith(_DEEP):
+                pixels = np.array(file)
+            elif file.has_transparency_data:
+                pixels = np.asarray(file.convert("LA" if file.mode == "LA" else "RGBA"))
+            else:
+                pixels = np.asarray(file.convert("L" if file.mode in ("1", "L") else "RGB"))
     known = np.ones(pixels.shape[:2], bool)
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         known, pixels = pixels[..., -1] > 0, pixels[..., :-1]

@@ -1,19 +1,23 @@
 """Reading and writing domains through meshio: gmsh (.msh), XDMF (.xdmf), VTK (.vtu)."""
 
 import xml.etree.ElementTree as ElementTree
+from math import prod
 from pathlib import Path
 
+import h5py
 import meshio
 import numpy as np
 
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, choose
 from eitdip.mesh.domain import Domain
+from eitdip.mesh.gmsh import DamagedError, read_gmsh
 from eitdip.mesh.groups import CONVENTION, TAG, read_boundary
 from eitdip.writing import atomic_path
 
 _FORMATS = {".msh": "gmsh22", ".xdmf": "xdmf", ".vtu": "vtu"}
 _UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _WIDEST = 40.0  # m
+_LARGEST = 2**30  # bytes of an array
 # Cells of a domain by the width of its array, and the kind of their facets.
 _CELLS = {(2, 3): ("triangle", "line"), (2, 6): ("triangle6", "line3"), (3, 4): ("tetra", "triangle")}
 
@@ -81,22 +85,28 @@ def read_domain(path, unit: str = "m") -> Domain:
         OptionError: If the ending or the unit is unknown.
         InvalidDataError: If the mesh is not a valid domain.
     """
-    path = Path(path)
+    try:
+        path = Path(path)
+        there = path.is_file()
+    except (TypeError, ValueError, OSError) as error:  # no text, or none that can be a name
+        raise FileFormatError(f"{path!r}: is no path ({error}); give the name of a file") from error
     choose("mesh file ending", path.suffix, _FORMATS)
     scale = choose("unit", unit, _UNITS)
-    if not path.is_file():
+    if not there:
         raise FileFormatError(f"{path}: no such mesh file")
     try:
         mesh = _read(path)
     except SystemExit as error:  # meshio exits the interpreter on files that it cannot parse
         raise FileFormatError(f"{path}: cannot be read as a mesh") from error
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        if "gmsh:physical" in told:  # meshio 5.3 cannot read format 4 with some entities in no group
-            told = "some elements are in no physical group: put all of the boundary into groups, or save groups only"
+        told = str(error) if isinstance(error, DamagedError) else f"{type(error).__name__}: {error}"
         raise FileFormatError(f"{path}: cannot be read as a mesh ({told})") from error
     dimension, cell, facet = _kinds(path, mesh)
     cells = mesh.cells_dict[cell]
+    for kind in {cell, facet} & mesh.cells_dict.keys():
+        nodes = mesh.cells_dict[kind]
+        if nodes.dtype.kind not in "iu" or nodes.min(initial=0) < 0 or nodes.max(initial=0) >= len(mesh.points):
+            raise InvalidDataError(f"{path}: one of the cells ({kind}) has a node that is not there; fetch it again")
     try:
         boundary = read_boundary(mesh, facet, cells)
     except InvalidDataError as error:
@@ -144,13 +154,32 @@ def _kinds(path: Path, mesh: meshio.Mesh) -> tuple[int, str, str]:
 
 
 def _read(path: Path) -> meshio.Mesh:
+    if path.suffix == ".msh":
+        return read_gmsh(path.read_bytes())
+    if path.suffix == ".xdmf":
+        _check_items(path)
     try:
-        # Only .msh is of several formats; without the name meshio tries them all, aloud.
-        return meshio.read(path, file_format="gmsh" if path.suffix == ".msh" else None)
+        return meshio.read(path)
     except KeyError:
         if path.suffix != ".xdmf":
             raise
         return _read_curved_xdmf(path)
+
+
+def _check_items(path: Path) -> None:
+    """Numbers of an XDMF file stand in it, or in an HDF5 file beside it that does not claim more than it may hold."""
+    for item in ElementTree.parse(path).iter("DataItem"):
+        kind, text = item.get("Format"), (item.text or "").strip()
+        if kind == "XML" or "Reference" in item.attrib:
+            continue
+        name, _, inner = text.partition(":")
+        if kind != "HDF" or Path(name).name != name or not path.with_name(name).is_file():
+            raise DamagedError(f"got numbers in {text[:80]!r} ({kind}), expected them in the file, or in one beside it")
+        with h5py.File(path.with_name(name), "r") as file:
+            dataset = file[inner]
+            for shape in (dataset.shape, dataset.chunks or ()):
+                if 8 * prod(shape) > _LARGEST:
+                    raise DamagedError(f"{text} claims the shape {shape}, expected at most {_LARGEST >> 20} MiB")
 
 
 def _read_curved_xdmf(path: Path) -> meshio.Mesh:

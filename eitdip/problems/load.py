@@ -1,7 +1,5 @@
 """From a file to a problem: its content tells what it is."""
 
-import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,12 +8,15 @@ import numpy as np
 
 from eitdip.data import hdf5, htc2022, kit4, ktc2023, mri, pet
 from eitdip.data import load as load_measurements
+from eitdip.data.arrays import SIGNATURE as NUMPY
+from eitdip.data.arrays import names_of_npz
 from eitdip.data.data import Data
 from eitdip.data.files import MatFile, read_bytes
 from eitdip.data.noise import Gaussian
-from eitdip.data.pictures import EXAMPLE, gray, read_picture, read_pixels, scaled, square
+from eitdip.data.pictures import EXAMPLE, gray, is_picture, read_picture, read_pixels, scaled, square
 from eitdip.errors import FileFormatError, OptionError, ShapeError
 from eitdip.problems.problem import Problem
+from eitdip.ranks.collectives import together, world
 from eitdip.settings import configured, setting
 
 
@@ -77,7 +78,10 @@ def load(path, *, task: str | None = None, reference=None, level: int | None = N
         FileFormatError, ShapeError, InvalidDataError, NotPositiveError: If the file is not what it should be.
         OptionError: If task or a setting does not apply to what the file holds.
     """
-    return read(path, task=task, reference=reference, level=level, settings=settings).make(comm)
+    comm = world() if comm is None else comm
+    with together(comm):
+        source = read(path, task=task, reference=reference, level=level, settings=settings)
+    return source.make(comm)
 
 
 def read(path, *, task=None, reference=None, level=None, settings: dict | None = None) -> Source:
@@ -119,9 +123,9 @@ def detect(path) -> str:
     start = read_bytes(path, 512)
     if start.startswith(hdf5.SIGNATURE):
         return "tank"
-    if start.startswith(b"\x93NUMPY"):
+    if start.startswith(NUMPY):
         return "kspace"
-    if start.startswith(b"PK") and _is_scan(path):
+    if start.startswith(b"PK") and set(pet.FIELDS) <= names_of_npz(read_bytes(path)):
         return "transmission"
     if start.startswith(b"MATLAB") or Path(path).suffix.lower() == ".mat":
         names = MatFile.read(path).fields
@@ -129,30 +133,12 @@ def detect(path) -> str:
             return "disc"
         if ktc2023.is_ktc2023(names) or kit4.is_kit4(names):
             return "tank"
-    elif _is_picture(path):
+    elif is_picture(path):
         return "picture"
     raise FileFormatError(
         f"{path}: its content is not known; expected a .mat of KTC2023, KIT4 or HTC2022, eitdip's own .h5 (README, "
         "'Your own tank'), a .npy of k-space, a .npz of a transmission scan, or a picture"
     )
-
-
-def _is_scan(path) -> bool:
-    try:
-        with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as file:
-            return {f"{name}.npy" for name in pet.FIELDS} <= set(file.namelist())
-    except zipfile.BadZipFile:
-        return False
-
-
-def _is_picture(path) -> bool:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path):
-            return True
-    except (UnidentifiedImageError, OSError, ValueError):
-        return False
 
 
 def _image(path, found: str, task: str | None, settings: dict) -> Problem:

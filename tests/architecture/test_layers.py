@@ -48,7 +48,7 @@ OWNERS = {
     "mpi4py": {"ranks"},
     "meshio": {"mesh"},
     "gmsh": {"mesh"},
-    "h5py": {"data"},
+    "h5py": {"data", "mesh"},
     "jinja2": {"runs"},
     "matplotlib": {"plot"},
     "safetensors": {"parameterization", "reconstruction", "pretraining"},
