@@ -86,6 +86,21 @@ def test_fewer_detectors_or_views(write):
         disc.every(0)
 
 
+@pytest.mark.parametrize(
+    ("views", "chosen"), [(1, [0]), (3, [0, 60, 120]), (4, [0, 45, 90, 135]), (7, [0, 25, 51, 77, 103, 129, 155])]
+)
+def test_evenly_spread_views(write, views, chosen):
+    """Of 181, whole parts of 181 / views apart."""
+    disc = htc2022.load(write())
+    part = disc.thinned(views)
+    np.testing.assert_array_equal(part.angles, 2.0 * np.array(chosen))
+    np.testing.assert_array_equal(part.sinogram, disc.sinogram[chosen])
+    np.testing.assert_array_equal(disc.thinned(181).sinogram, disc.sinogram)
+    for wrong in (0, 182):
+        with pytest.raises(OptionError, match=f"views: got {wrong}, expected 1 to 181"):
+            disc.thinned(wrong)
+
+
 def test_categories():
     assert [htc2022.span_of(category) for category in range(1, 8)] == [90, 80, 70, 60, 50, 40, 30]
     with pytest.raises(OptionError, match="unknown category: got 8, expected one of: 1, 2"):
