@@ -97,6 +97,8 @@ def _changes(node: ast.AST) -> list[ast.AST]:
             return [operand]
         case ast.Constant(value=value) if type(value) in (int, float):
             return [ast.Constant(value + 1 if isinstance(value, int) else 1.1 * value or 1.0)]
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return []
         case ast.If(test=test) | ast.IfExp(test=test) if not isinstance(test, ast.UnaryOp):
             return [_with(node, test=ast.UnaryOp(ast.Not(), test))]
         case ast.Name(id=name) if name in _OPPOSITE:

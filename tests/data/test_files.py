@@ -19,3 +19,8 @@ def test_currents_sum_to_zero_to_a_millionth_of_their_size_in_any_unit(unit):
     np.testing.assert_array_equal(check_currents(file(good), "Inj", 3), good[:, None])
     with pytest.raises(InvalidDataError, match=r"tank.mat: Inj: the currents of injection 2 .* what enters must leave"):
         check_currents(file(good, bad), "Inj", 3)
+
+
+def test_no_current_at_all_sums_to_zero():
+    """What a dead injection means is told later, by its voltages."""
+    np.testing.assert_array_equal(check_currents(file(np.zeros(3)), "Inj", 3), np.zeros((3, 1)))

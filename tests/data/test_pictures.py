@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eitdip.data.pictures import read_picture, read_pixels, square
-from eitdip.errors import FileFormatError, InvalidDataError, ShapeError
+from eitdip.data.pictures import gray, read_picture, read_pixels, scaled, square
+from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError
 
 RAMP = np.linspace(0, 1, 40 * 64).reshape(40, 64)
 
@@ -86,3 +86,22 @@ def test_transparent_pixels_are_not_guessed(mode, tmp_path):
     assert pixels.shape == ((40, 64) if mode == "LA" else (3, 40, 64)) and (~known).sum() == 40
     Image.merge(mode, [band] * (len(mode) - 1) + [Image.new("L", (64, 40), 255)]).save(tmp_path / "whole.png")
     np.testing.assert_allclose(read_picture(tmp_path / "whole.png").reshape(-1, 40, 64)[0], RAMP, atol=1 / 255)
+
+
+def test_true_is_white():
+    np.testing.assert_array_equal(scaled(np.array([[True, False]]), "a mask"), [[1.0, 0.0]])
+
+
+def test_gray_is_that_of_scikit_image(rng):
+    color = pytest.importorskip("skimage.color")
+    picture = rng.random((3, 4, 5))
+    np.testing.assert_allclose(gray(picture), color.rgb2gray(np.moveaxis(picture, 0, -1)), rtol=1e-12)
+    np.testing.assert_array_equal(gray(picture[0]), picture[0])
+
+
+def test_examples_are_those_of_scikit_image():
+    data = pytest.importorskip("skimage.data")
+    np.testing.assert_array_equal(read_picture("skimage:camera"), data.camera() / 255)
+    np.testing.assert_array_equal(read_picture("skimage:astronaut"), np.moveaxis(data.astronaut(), -1, 0) / 255)
+    with pytest.raises(OptionError, match="skimage:nothing: scikit-image has no such picture; try camera"):
+        read_picture("skimage:nothing")
