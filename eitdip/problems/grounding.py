@@ -40,7 +40,7 @@ def with_mean_zero(measurements: Measurements, model: ForwardModel) -> tuple[Dat
     if empty is not None:
         empty, more = _corrected(empty, moments, sums)
         untold |= more
-    if untold.any() and (empty is None or _has_common_voltages(model, empty, sums)):
+    if untold.any() and (empty is None or _has_common_voltages(model, measurements.empty, sums)):  # as measured
         k, m = int(np.flatnonzero(untold)[0]), int(np.flatnonzero(sums)[0])
         raise InvalidDataError(
             f"moments: row {m} sums to {sums[m]:g}, expected 0: the measurements that are left of injection {k} "

@@ -145,7 +145,7 @@ class TestEnergyGaps:
         value.backward()
         assert value.item() == pytest.approx((2 + 0.5) / 2)
         np.testing.assert_allclose(gaps.grad, [1.0, 0.25])
-        assert np.isnan(misfit.held_out(gaps)) and misfit.data.shape == (2,)
+        assert np.isnan(misfit.held_out(gaps)) and misfit.data.shape == (2,) and misfit.expected(gaps) == 1
 
     @pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
     def test_noise_must_be_positive(self, wrong):

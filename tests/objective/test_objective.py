@@ -170,6 +170,16 @@ def test_the_average_of_conductivities(make):
     assert averaged.state().keys() == parameterization.state_dict().keys()
 
 
+def test_an_average_without_a_memory_is_the_iterate():
+    parameterization = on_pixels()
+    averaged = Averaged(Variational(MODEL, parameterization, misfit()), 0.0)
+    for _ in range(2):
+        disturbed(parameterization)
+        torch.testing.assert_close(averaged().estimate, parameterization.field().detach())
+    with pytest.raises(OptionError, match=r"average: got a decay of 1\.0, expected 0 <= decay < 1"):
+        Averaged(Variational(MODEL, parameterization, misfit()), 1.0)
+
+
 def test_only_the_parameterization_is_trained():
     objective = Variational(MODEL, by_network(), misfit(), penalties(by_network()))
     assert {id(p) for p in objective.parameters()} == {id(p) for p in objective.parameterization.parameters()}

@@ -75,6 +75,16 @@ def test_without_the_driven_electrodes_another_ground_is_refused(rng):
         prepare(replace(data, reference=None), Meshing(background=0.3), alone())
 
 
+def test_a_reference_that_tells_its_own_zero_does_not_tell_that_of_the_data(rng):
+    """All electrodes were measured in the empty tank, not with objects: the zero of that is not known."""
+    known = replace(measured(*grounded(rng), mask=PASSIVE), reference_mask=np.ones((8, 8), bool))
+    with pytest.raises(InvalidDataError, match=r"moments: row 0 sums to 1, .* injection 0 .* reference has another"):
+        prepare(known, Meshing(), alone())
+    middle = replace(measured(*voltages(), mask=PASSIVE), reference_mask=np.ones((8, 8), bool))
+    found = prepare(middle, Meshing(), alone())
+    np.testing.assert_allclose(found.data.values[PASSIVE], voltages()[0][PASSIVE], atol=1e-9)
+
+
 def test_the_remedy_is_right(rng):
     """Differences of neighbours, where both were measured."""
     values, reference = (each @ PAIRS.T for each in grounded(rng))

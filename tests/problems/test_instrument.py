@@ -278,16 +278,17 @@ class TestSearch:
         with pytest.raises(InvalidDataError, match=r"fits a background of .*, expected 1e-06 to 1e\+08"):
             self.found(curve, np.log(background))
 
+    @pytest.mark.parametrize("shape", [(1, 2), (4, 4)])
     @pytest.mark.parametrize(("relative", "told"), [(0.048, True), (0.052, False)])
-    def test_five_percent_of_uncertainty_are_too_much(self, relative, told):
-        """Of 16 voltages 1 with a residual of length r: the standard deviation is r / sqrt(15) / 4."""
-        curve = Curve(lambda s: s, lambda s: 1.0, np.ones((4, 4)))
-        residual = np.tile([1.0, -1.0], (4, 2)) * relative * np.sqrt(15)
+    def test_five_percent_of_uncertainty_are_too_much(self, relative, told, shape):
+        """Of n voltages 1 with a residual of length r: the standard deviation is r / sqrt(n - 1) / sqrt(n)."""
+        curve, mask = Curve(lambda s: s, lambda s: 1.0, np.ones(shape)), np.ones(shape)
+        residual = np.resize([1.0, -1.0], shape) * relative * np.sqrt(mask.size - 1)
         if told:
-            assert calibrate(curve, 1 + residual, np.ones((4, 4)), instrument=False).background == pytest.approx(1)
+            assert calibrate(curve, 1 + residual, mask, instrument=False).background == pytest.approx(1)
             return
         with pytest.raises(InvalidDataError, match="cannot tell the background"):
-            calibrate(curve, 1 + residual, np.ones((4, 4)), instrument=False)
+            calibrate(curve, 1 + residual, mask, instrument=False)
 
     @pytest.mark.parametrize(("error", "good"), [(0.48, True), (0.52, False)])
     def test_half_of_the_signal_is_too_much_to_miss(self, error, good):
