@@ -21,8 +21,7 @@ def atomic_path(path) -> Iterator[Path]:
         OutputError: If the file cannot be written.
     """
     path = Path(path)
-    # One fixed name, so that what a killed process left is overwritten by the next and does not pile up.
-    scratch = path.with_name(f".{path.stem}.part{path.suffix}")
+    scratch = scratch_of(path)
     try:
         yield scratch
         with open(scratch, "rb") as file:
@@ -36,6 +35,11 @@ def atomic_path(path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             scratch.unlink()
+
+
+def scratch_of(path: Path) -> Path:
+    """One fixed name, so that what a killed process left is overwritten by the next and does not pile up."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
 def write_atomically(path, content: bytes) -> None:

@@ -37,6 +37,7 @@ def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, 
     from eitdip.runs import report
     from eitdip.runs.batch import Outcome
     from eitdip.runs.compare import compare as run_all
+    from eitdip.runs.compare import words
     from eitdip.settings import configured
     from eitdip.writing import check_folder
 
@@ -48,6 +49,8 @@ def compare(data, methods, out, seed, seeds, seconds, config, pairs, reference, 
         running = configured(Running(), running)
         if comm.rank == 0:
             check_folder(out)
+            for line in words(contenders, out, contenders[0].method.seeds, resume):
+                click.echo(line)
     seeds = contenders[0].method.seeds
     entries = []
     for entry in run_all(contenders, out, seeds=seeds, running=running, comm=comm, resume=resume):

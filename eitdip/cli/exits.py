@@ -1,12 +1,12 @@
 """How a command ends: exit codes, known errors as one line, all ranks together."""
 
 import sys
-import time
 import traceback
 
 import click
 
 from eitdip.errors import DivergenceError, EitdipError
+from eitdip.ranks.failures import all_failed
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 130
 
@@ -41,13 +41,9 @@ def _fail(message: str, code: int) -> int:
     if comm is None or comm.size == 1:
         click.echo(message, err=True)
         return code
-    everyone = comm.Ibarrier()
-    deadline = time.monotonic() + 3
-    while not everyone.Test():
-        if time.monotonic() > deadline:
-            click.echo(f"rank {comm.rank}: {message}", err=True)
-            comm.Abort(code)
-        time.sleep(0.01)
+    if not all_failed(comm):
+        click.echo(f"rank {comm.rank}: {message}", err=True)
+        comm.Abort(code)
     if comm.rank == 0:
         click.echo(message, err=True)
     return code

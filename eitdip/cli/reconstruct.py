@@ -40,6 +40,7 @@ def reconstruct(data, method, out, seed, seeds, seconds, config, pairs, referenc
     from eitdip.problems.load import read, settings_class
     from eitdip.ranks.collectives import together, world
     from eitdip.runs import batch
+    from eitdip.runs.earlier import words
     from eitdip.settings import configured, divided
     from eitdip.writing import check_folder
 
@@ -63,6 +64,8 @@ def reconstruct(data, method, out, seed, seeds, seconds, config, pairs, referenc
         if comm.rank == 0:
             for job in jobs:
                 check_folder(job.folder)
+            for line in (line for job in jobs for line in words(job.folder, resume)):
+                click.echo(line)
     outcomes = batch.reconstruct(jobs, running, comm=comm, resume=resume)
     if comm.rank == 0:
         for outcome in outcomes:

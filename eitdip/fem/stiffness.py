@@ -9,6 +9,7 @@ from eitdip.fem.spaces import Discretization
 from eitdip.fem.system_matrix import SystemMatrix
 from eitdip.operator import Space
 from eitdip.ranks.collectives import Layout, gather_columns, share_of, together
+from eitdip.ranks.failures import ending_together
 
 
 class StiffnessSystem:
@@ -92,7 +93,7 @@ class StiffnessSystem:
     def update(self, sigma: np.ndarray) -> None:
         """Assemble A(sigma) and prepare its solver; an error on one rank is raised on all."""
         before = self.solver.factorizations
-        with together(self.layout.everyone):
+        with together(self.layout.everyone), ending_together(self.layout.mesh):
             self.solver.update(self.assembled(sigma))
         self._sigma = sigma
         self._note_factor(before)
@@ -108,7 +109,7 @@ class StiffnessSystem:
             Potentials at this rank's nodes, shape (n, K), zero where a node is not free.
         """
         count, before = values.shape[1], self.solver.factorizations
-        with together(self.layout.everyone):
+        with together(self.layout.everyone), ending_together(self.layout.mesh):
             part = self.solver.solve(self.row[support], values[:, share_of(count, self.layout.patterns)])
         self._note_factor(before)
         self._agree(before)

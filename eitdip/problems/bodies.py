@@ -1,7 +1,7 @@
 """Conductivities of bodies: from measurements to a mesh, a model, a background and calibrated data."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from scipy import sparse
@@ -29,6 +29,7 @@ from eitdip.problems.problem import Problem
 from eitdip.problems.simulate_bodies import refuse_inverse_crime
 from eitdip.problems.unknown import Grid, Unknown
 from eitdip.ranks.collectives import together, world
+from eitdip.ranks.failures import ending_together
 from eitdip.settings import completed
 
 __all__ = ["MARGIN", "Body", "Meshing", "forward_model", "linear_solvers", "prepare"]
@@ -133,6 +134,11 @@ def prepare(measurements: Measurements, meshing: Meshing | None = None, comm=Non
     meshing, comm = meshing or Meshing(), world() if comm is None else comm
     with together(comm):
         domain = _mesh(measurements, meshing, comm.size)
+    with ending_together(comm):
+        return _on_ranks(measurements, meshing, domain, comm)
+
+
+def _on_ranks(measurements: Measurements, meshing: Meshing, domain: Domain, comm) -> Problem:
     choices = {"comm": comm, "solver": meshing.solver, "mesh_ranks": meshing.mesh_ranks}
     model = forward_model(measurements, domain, **choices)
     if measurements.reference is None and meshing.background is None:
@@ -145,6 +151,7 @@ def prepare(measurements: Measurements, meshing: Meshing | None = None, comm=Non
     return Problem(
         measurements.model, model, data, body, measurements.truth, model.state(), comm, measurements, calibration,
         _other_misfits(measurements, body, data.values, choices), _hash(measurements, meshing),
+        _chosen(measurements, meshing),
     )  # fmt: skip
 
 
@@ -169,6 +176,13 @@ def _calibrated(measurements: Measurements, meshing: Meshing, model: ForwardMode
 def linear_solvers() -> tuple[str, tuple[str, ...]]:
     """The direct solver that is installed, and the names of all that may be chosen."""
     return Cholesky.backend(), SOLVERS
+
+
+def _chosen(measurements: Measurements, meshing: Meshing) -> dict:
+    """The settings with their defaults; where the data bring a mesh, no edge length has decided anything."""
+    kind = {2: "plane", 3: "solid"}[measurements.geometry.dimension]
+    given = isinstance(measurements.geometry, Domain)
+    return asdict(replace(meshing, h=None) if given else completed(meshing, kind))
 
 
 def _hash(measurements: Measurements, meshing: Meshing) -> str:

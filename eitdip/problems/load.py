@@ -1,7 +1,7 @@
 """From a file to a problem: its content tells what it is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +95,13 @@ def read(path, *, task=None, reference=None, level=None, settings: dict | None =
         meshing = configured(bodies.Meshing(), settings or {})
         measurements = load_measurements(path, reference=reference, level=level)
         kind = {2: "plane", 3: "solid"}[measurements.geometry.dimension]
-        return Source(name, kind, lambda comm: bodies.prepare(measurements, meshing, comm))
+        chosen = {"reference": None if reference is None else Path(str(reference)).name, "level": level}
+
+        def make(comm) -> Problem:
+            problem = bodies.prepare(measurements, meshing, comm)
+            return replace(problem, settings=chosen | problem.settings)
+
+        return Source(name, kind, make)
     for option, value in (("reference", reference), ("level", level)):
         if value is not None:
             raise OptionError(f"{option}: got {value} for {path}, expected it with tank data only; leave it out")
@@ -156,7 +162,7 @@ def _image(path, found: str, task: str | None, settings: dict) -> Problem:
         if value is not None and name not in defaults:
             raise OptionError(f"option {name}: got {value} for {task} of a {found}, which uses {', '.join(defaults)}")
         chosen |= {name: value} if value is not None else {}
-    return make(path, **chosen)
+    return replace(make(path, **chosen), settings={"task": task} | chosen)
 
 
 def _picture(path, size: int, colour: bool, white: float | None) -> np.ndarray:

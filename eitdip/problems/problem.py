@@ -32,6 +32,7 @@ class Problem:
         calibration: Of bodies: what the homogeneous measurement told, or None.
         misfits: Name to a function that gives another model and a misfit of its values, such as "kohn-vogelius".
         model_hash: Of all that decides the model's values.
+        settings: How it was made of its data, for the record: names to JSON values.
 
     Raises:
         ShapeError: If data and model do not fit.
@@ -48,6 +49,7 @@ class Problem:
     calibration: Calibration | None = None
     misfits: Mapping[str, Callable[[], tuple[ForwardModel, nn.Module]]] = MappingProxyType({})
     model_hash: str = ""
+    settings: Mapping[str, object] = MappingProxyType({})
 
     def __post_init__(self):
         if self.data.shape != self.model.range.shape:

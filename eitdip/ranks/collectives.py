@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eitdip.errors import EitdipError, OptionError
+from eitdip.ranks.failures import watch_uncaught
 from eitdip.ranks.serial import Serial
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def world() -> MPI.Comm | Serial:
         from mpi4py import MPI
     except ImportError:
         return Serial()
+    watch_uncaught()
     return MPI.COMM_WORLD
 
 

@@ -93,6 +93,7 @@ def reconstruct(
     run: str = "",
     interrupted: Callable[[], bool] = lambda: False,
     watch: Callable[[Step], dict[str, float]] = lambda step: {},
+    limits: dict[str, float] | None = None,
 ) -> Result:
     """Minimize an objective until the stopping rule ends it.
 
@@ -107,6 +108,7 @@ def reconstruct(
         run: Fingerprint written into checkpoints.
         interrupted: Asked after each step; True ends the loop. Under MPI all ranks must agree.
         watch: More named numbers of a step for the history, such as the distance to a known truth.
+        limits: Named limits of this session, for the record: a resumed run may be given others.
 
     Returns:
         The kept iterate and the history.
@@ -124,6 +126,7 @@ def reconstruct(
         state.ended = ()  # a larger budget now: the run goes on
     if state.ended:  # resumed after its end: nothing is left to do
         return state.result(*state.ended)
+    state.sessions.append({"from step": state.iterations} | (limits or {}))
     try:
         for step in iterate(objective, optimizer, schedule, state.iterations):
             decision = stop.update(step)
@@ -154,6 +157,7 @@ class _LoopState:
         self.estimate = self.x = None
         self.weights: dict[str, torch.Tensor] = {}
         self.ended: tuple[Status, str] | tuple[()] = ()
+        self.sessions: list[dict[str, float]] = []
 
     def record(self, step: Step, keep: bool, watched: dict[str, float]) -> None:
         terms = step.terms
@@ -171,7 +175,7 @@ class _LoopState:
         history = {name: np.array(values) for name, values in self.history.items()}
         estimate, x = self.estimate.cpu().numpy(), self.x.cpu().numpy()
         state = {name: value.cpu() for name, value in self.weights.items()}
-        return Result(estimate, x, status, reason, self.iterations, self.kept, history, state)
+        return Result(estimate, x, status, reason, self.iterations, self.kept, history, state, tuple(self.sessions))
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(
@@ -188,6 +192,7 @@ class _LoopState:
                 "x": self.x,
                 "weights": self.weights,
                 "ended": [str(word) for word in self.ended],
+                "sessions": self.sessions,
             },
         )
 
@@ -201,6 +206,7 @@ class _LoopState:
         self.history = {name: values.tolist() for name, values in state["history"].items()}
         self.iterations, self.kept = checkpoint.iteration, state["kept"]
         self.estimate, self.x, self.weights = state["estimate"], state["x"], state["weights"]
+        self.sessions = list(state.get("sessions", []))
         if state["ended"]:
             self.ended = (Status(state["ended"][0]), state["ended"][1])
 

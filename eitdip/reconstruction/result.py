@@ -50,6 +50,7 @@ class Result:
             and "seconds" since the first step, without what lies between steps.
         state: Weights of the kept iterate, on the CPU: what `Objective.state` gives, for `load_state_dict` of the
             parameterization. Of an `Averaged` objective those of the iterate, not of the average.
+        sessions: The step at which the run began and those at which it was resumed, each with its limits.
     """
 
     estimate: np.ndarray
@@ -60,6 +61,7 @@ class Result:
     kept: int
     history: dict[str, np.ndarray]
     state: dict[str, torch.Tensor] = field(default_factory=dict)
+    sessions: tuple[dict[str, float], ...] = ()
 
     @property
     def chi2(self) -> float:

@@ -8,11 +8,13 @@ from eitdip.errors import DivergenceError, EitdipError, OptionError
 from eitdip.methods.options import Method, Running
 from eitdip.problems.load import Source
 from eitdip.ranks.collectives import from_root, together
+from eitdip.ranks.failures import ending_together
 from eitdip.ranks.interruption import Interruption
 from eitdip.ranks.teams import divided
 from eitdip.ranks.threads import use_threads
 from eitdip.reconstruction import Status
 from eitdip.runs import output, session
+from eitdip.runs.earlier import resumable
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ def reconstruct(jobs: list[Job], running: Running, *, comm, resume: bool = False
         jobs: At least one.
         running: For all jobs.
         comm: All ranks; rank 0 shows the progress of its own jobs.
-        resume: Go on from the checkpoints in the jobs' folders.
+        resume: Go on from the checkpoints in the jobs' folders, where there are some.
 
     Returns:
         An outcome per job, in their order, the same on every rank.
@@ -89,10 +91,11 @@ def reconstruct(jobs: list[Job], running: Running, *, comm, resume: bool = False
             job = jobs[number]
             title = f"{job.source.name}, {number + 1} of {len(jobs)}, " if len(jobs) > 1 else ""
             try:
-                if interruption.agreed(team.comm):
-                    done[number] = Outcome(job.source.name, job.folder, steps=0)
-                else:
-                    done[number] = _one(job, running, team.comm, resume, title, interruption, comm.rank > 0)
+                with ending_together(team.comm):
+                    if interruption.agreed(team.comm):
+                        done[number] = Outcome(job.source.name, job.folder, steps=0)
+                    else:
+                        done[number] = _one(job, running, team.comm, resume, title, interruption, comm.rank > 0)
             except EitdipError as error:  # known to all ranks of the team
                 diverged = isinstance(error, DivergenceError)
                 done[number] = Outcome(job.source.name, job.folder, error=str(error), diverged=diverged)
@@ -104,6 +107,7 @@ def _one(job: Job, running: Running, comm, resume, title, interruption, quiet) -
     with divided(job.method.seeds, comm) as team:
         with together(comm):
             problem = job.source.make(team.comm)
+        resume = resume and resumable(job.folder / "checkpoint", comm)
         solution = session.solve(
             problem, job.method, running=running, team=team, folder=job.folder / "checkpoint", name=job.name,
             resume=resume, quiet=quiet, title=title, interruption=interruption,

@@ -3,11 +3,10 @@
 import time
 from pathlib import Path
 
-from eitdip.errors import OutputError
 from eitdip.ranks.collectives import from_root, raise_together, together
 from eitdip.reconstruction import Checkpoint, Progress, StoppingRule
 from eitdip.runs.fingerprint import check_fingerprint
-from eitdip.writing import make_folder
+from eitdip.writing import make_folder, scratch_of
 
 
 class OfRoot(StoppingRule):
@@ -40,13 +39,14 @@ class Checkpointer:
         with together(comm):
             if self._writes:
                 make_folder(path.parent)
+                scratch_of(path).unlink(missing_ok=True)  # of a killed run; this one may have nothing left to save
 
     def __call__(self, progress: Progress) -> None:
         self._latest = progress
         if self._writes and time.monotonic() - self._last > self._seconds:
             try:
                 self._save()
-            except OutputError as error:  # the other ranks hear of it in `check`
+            except Exception as error:  # the other ranks hear of it in `check`
                 self._error = error
 
     def _save(self) -> None:

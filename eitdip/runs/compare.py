@@ -18,7 +18,10 @@ from eitdip.metrics.truth import BETTER
 from eitdip.problems.load import Source
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import from_root, together
+from eitdip.ranks.failures import ending_together
+from eitdip.reconstruction import Status
 from eitdip.runs import batch
+from eitdip.runs.earlier import checkpoints, remove, results
 
 # What a run says beside its errors: where it stands in result.json, and whether less or more is better.
 COLUMNS = {name: ("metrics", name, better) for name, better in BETTER.items()} | {
@@ -109,7 +112,7 @@ def compare(
     known = {}
     if resume:  # all of them before any work
         for contender, own in jobs.items():
-            known |= {job.folder: _finished(job, contender, comm) for job in own}
+            known |= {job.folder: _finished(job, contender, running, comm) for job in own}
     for contender, own in jobs.items():
         outcomes = []
         for job in own:
@@ -119,6 +122,16 @@ def compare(
                 return
             outcomes.append(outcome)
         yield _entry(contender, outcomes)
+
+
+def words(contenders: list[Contender], out: Path, seeds: int, resume: bool) -> list[str]:
+    """What to tell before any work of what the folders hold of earlier runs; nothing if that is what is wanted."""
+    folders = [job.folder for contender in contenders for job in _jobs(contender, out, seeds)]
+    held = [folder for folder in folders if results(folder) or checkpoints(folder / "checkpoint")]
+    if resume:
+        return [] if held else [f"{out}: nothing to resume, so all runs start at their beginning"]
+    names = ", ".join(str(folder.relative_to(out)) for folder in held)
+    return [f"{out}: holds {names}, removed when their turn comes; --resume keeps what is finished"] if held else []
 
 
 def once(source: Source) -> Source:
@@ -150,8 +163,7 @@ def _jobs(contender: Contender, out: Path, seeds: int) -> list[batch.Job]:
 def _run(job: batch.Job, running: Running, comm, resume: bool) -> batch.Outcome:
     with together(comm):
         if comm.rank == 0 and not resume:  # what an earlier run left must not be taken for this one's
-            for left in (job.folder / "result.json", *job.folder.glob("checkpoint/*.safetensors")):
-                left.unlink(missing_ok=True)
+            remove(job.folder, with_checkpoints=True)
     return batch.reconstruct([job], running, comm=comm, resume=resume)[0]
 
 
@@ -168,14 +180,18 @@ def _entry(contender: Contender, outcomes: list[batch.Outcome]) -> Entry:
     )
 
 
-def _finished(job: batch.Job, contender: Contender, comm) -> batch.Outcome | None:
-    """What a finished run of these settings and data has written; None if there is none."""
+def _finished(job: batch.Job, contender: Contender, running: Running, comm) -> batch.Outcome | None:
+    """What a finished run of these settings and data has written; None if there is none, or it goes on."""
     path = job.folder / "result.json"
-    exists = from_root(path.exists() if comm.rank == 0 else None, comm)
-    if not exists:
+    exists = False
+    with together(comm):
+        if comm.rank == 0:
+            exists = path.exists()
+    if not from_root(exists, comm):
         return None
     try:
-        problem = job.source.make(comm)
+        with ending_together(comm):
+            problem = job.source.make(comm)
     except EitdipError:  # the run will say so
         return None
     summary = None
@@ -198,7 +214,11 @@ def _finished(job: batch.Job, contender: Contender, comm) -> batch.Outcome | Non
                 what = {"method": "method", "options": "settings", "hash": "data or mesh"}
                 names = ", ".join(what[name] for name in differing)
                 raise OptionError(f"{job.folder} holds a run of other {names}; choose another --out, or remove it")
-    return batch.Outcome(contender.label, job.folder, from_root(summary, comm))
+    summary = from_root(summary, comm)
+    limit = summary.get("running", {}).get("seconds")
+    if summary.get("status") == Status.BUDGET and limit != running.seconds:  # of another time limit: not to be compared
+        return None
+    return batch.Outcome(contender.label, job.folder, summary)
 
 
 def value_of(result: dict, column: str) -> float | None:

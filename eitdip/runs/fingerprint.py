@@ -14,7 +14,8 @@ def fingerprint(problem: Problem, method: Method, seed: int) -> str:
     completed = replace(method.completed(problem.unknown.kind), seed=seed, seeds=1)
     if completed.schedule != "cosine" or completed.optimizer != "adam":
         completed = replace(completed, steps=None)  # a longer run begins like a shorter one
-    chosen = asdict(completed)
+    used = completed.used(problem.unknown.kind)  # a default that follows the steps may decide nothing
+    chosen = {name: value for name, value in asdict(completed).items() if name in used}
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
     return " ".join(f"{name}:{value}" for name, value in {**problem.parts, "method": digest}.items())
 

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from eitdip.runs.earlier import remove
 from eitdip.runs.pictures import write_pictures
 from eitdip.runs.versions import versions
 from eitdip.writing import make_folder, write_atomically
 
 
 def write(out: Path, solution) -> dict:
-    """Write all results of a session into a folder.
+    """Write all results of a session into a folder, in place of those that are there.
 
     Returns:
         What went into result.json.
     """
     summary = summarize(solution)
     make_folder(out)
+    remove(out)
     write_atomically(out / "estimate.npz", _arrays(solution))
     if solution.results:
         write_atomically(out / "history.csv", _history(solution).encode())
@@ -38,6 +40,9 @@ def summarize(solution) -> dict:
         "kind": problem.unknown.kind,
         "method": solution.name,
         "options": asdict(solution.method.completed(problem.unknown.kind)),
+        "data settings": dict(problem.settings),
+        "running": asdict(solution.running),
+        "sessions": [list(result.sessions) for result in results],
         "seed": solution.method.seed,
         "status": str(solution.status),
         "reason": results[-1].reason if results else "",

@@ -1,5 +1,6 @@
 """Running a problem: seeds over teams of ranks, checkpoints, progress bar, interruption."""
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from eitdip.cost import Stopwatch, peak_memory, reset_peak_memory
-from eitdip.errors import EitdipError
+from eitdip.errors import EitdipError, OptionError
 from eitdip.methods import classical
 from eitdip.methods.build import device_of, start
 from eitdip.methods.names import CLASSICAL
@@ -19,11 +20,13 @@ from eitdip.methods.options import method as named
 from eitdip.objective.misfit import misfit_of
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import from_root, together
+from eitdip.ranks.failures import ending_together
 from eitdip.ranks.interruption import Interruption
 from eitdip.ranks.teams import Team
 from eitdip.ranks.threads import use_threads
 from eitdip.reconstruction import Progress, Result, Status, reconstruct
 from eitdip.runs.checkpointing import Checkpointer, OfRoot, resumed
+from eitdip.runs.earlier import resumable
 from eitdip.runs.fingerprint import fingerprint
 from eitdip.runs.solution import PARTS, Cost, Solution
 from eitdip.settings import configured, divided
@@ -53,14 +56,14 @@ def solve(
             ranks do one seed after the other.
         name: Of a method that is given by its settings, for the record.
         folder: Where checkpoints go, or None for none.
-        resume: Go on from the checkpoints in `folder`.
+        resume: Go on from the checkpoints in `folder`; a warning says if there are none.
         quiet: No progress bar. Else rank 0 shows that of its own seeds, on a terminal.
         title: What stands before the seed in the progress bar.
         interruption: One that the caller has entered; by default one for this session.
         settings: Fields of `Method` and `Running` that shall differ.
 
     Raises:
-        OptionError: If method and problem do not fit, before any work.
+        OptionError: If method and problem do not fit, or there is no folder to resume from; before any work.
         CheckpointError: If a checkpoint is damaged or belongs to another run.
         DivergenceError: If the loss becomes infinite or NaN. The other teams finish their seeds first.
     """
@@ -70,13 +73,21 @@ def solve(
     method = configured(method, of_method)
     running = configured(running or Running(), of_running)
     method.check(problem)
+    if resume and folder is None:
+        raise OptionError("resume: got True without a folder of checkpoints; give it, or leave resume out")
     use_threads(running.threads)
     team = team or Team(problem.comm, problem.comm, 0, 1, method.seeds)
-    device = device_of(running, team.comm)
+    with together(team.whole):
+        device = device_of(running, team.comm)
+    if resume and not resumable(Path(folder), team.whole):
+        resume = False
+        if team.whole.rank == 0:
+            warnings.warn(f"{folder}: nothing to resume, so the run starts at its beginning", stacklevel=2)
     memory_of = "session" if reset_peak_memory() else "process"
     stopwatch = Stopwatch(None if device.type == "cpu" else lambda: torch.cuda.synchronize(device))
     show = not quiet and team.whole.rank == 0
-    with stopwatch("other"), nullcontext(interruption) if interruption else Interruption(team.whole) as asked:
+    hearing = nullcontext(interruption) if interruption else Interruption(team.whole)
+    with stopwatch("other"), ending_together(team.whole), hearing as asked:
         work = _Work(problem, method, running, team.comm, asked, stopwatch, folder, resume, title if show else None)
         if method.optimizer in CLASSICAL:
             results, x = (), work.directly(device)
@@ -101,7 +112,7 @@ def solve(
     likelihood, predicted = misfit_of(problem.data), torch.from_numpy(np.asarray(prediction))
     misfit, expected = float(likelihood(predicted)), likelihood.expected(predicted)
     cost = Cost(seconds, memory, memory_of, parallel, report)
-    return Solution(problem, method, name, x, field, prediction, misfit, expected, results, cost)
+    return Solution(problem, method, name, x, field, prediction, misfit, expected, results, cost, running)
 
 
 def _agreed(outcomes: dict) -> tuple[Result, ...]:
@@ -131,7 +142,8 @@ class _Work:
         done = {}
         for item in items:
             try:
-                done[item] = self.seed(self.method.seed + item)
+                with ending_together(self.comm):
+                    done[item] = self.seed(self.method.seed + item)
             except EitdipError as error:  # the other teams do not know of it before all have gathered
                 done[item] = error
                 break
@@ -150,8 +162,9 @@ class _Work:
             checkpointer.check()
             return self.asked.agreed(self.comm)
 
+        stepped = self.method.completed(self.problem.unknown.kind)
         bar = tqdm(
-            total=self.method.completed(self.problem.unknown.kind).steps,
+            total=stepped.steps,
             desc=f"{self.title}seed {seed}",
             disable=True if self.title is None else None,  # None: only on a terminal
             initial=checkpoint.iteration if checkpoint else 0,
@@ -165,6 +178,7 @@ class _Work:
                 callbacks=[_show(bar), checkpointer],
                 resume=checkpoint,
                 run=run,
+                limits={"steps": stepped.steps, "seconds": self.running.seconds},
                 interrupted=interrupted,
                 watch=self._watch,
             )
@@ -185,7 +199,7 @@ class _Work:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """F(x), by a solver in the state from which seeds start."""
-        with self.stopwatch("model"):
+        with self.stopwatch("model"), ending_together(self.comm):
             self.problem.model.restore(self.problem.state)
             return self.problem.model(x)
 

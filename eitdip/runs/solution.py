@@ -1,13 +1,15 @@
 """What was found, and what it cost."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from eitdip.methods.options import Method
+from eitdip.methods.options import Method, Running
 from eitdip.problems.problem import Problem
+from eitdip.ranks.collectives import alone, from_root, together
 from eitdip.reconstruction import Result, Status
 
 PARTS = ("network", "model", "penalties", "data movement", "other")
@@ -49,6 +51,7 @@ class Solution:
         expected: What noise alone would make of the misfit: 1, but for few counts.
         results: One per seed, by increasing seed; none for methods without a loop.
         cost: Time, memory and ranks.
+        running: How it was run.
     """
 
     problem: Problem
@@ -61,6 +64,7 @@ class Solution:
     expected: float
     results: tuple[Result, ...]
     cost: Cost
+    running: Running
 
     @property
     def status(self) -> Status:
@@ -90,11 +94,20 @@ class Solution:
     def save(self, folder) -> dict:
         """Write numbers, pictures and result.json into a folder; returns what is in result.json.
 
+        All ranks of the problem call it, rank 0 writes. What an earlier run has left there is replaced, with a warning.
+
         Raises:
             OutputError: If it cannot be written.
         """
+        from eitdip.runs.earlier import results
         from eitdip.runs.output import write
         from eitdip.writing import check_folder
 
-        check_folder(Path(folder))
-        return write(Path(folder), self)
+        comm, summary = self.problem.comm or alone(), None
+        with together(comm):
+            if comm.rank == 0:
+                check_folder(Path(folder))
+                if found := results(Path(folder)):
+                    warnings.warn(f"{folder}: held {found}, which are replaced", stacklevel=2)
+                summary = write(Path(folder), self)
+        return from_root(summary, comm)

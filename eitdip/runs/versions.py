@@ -1,6 +1,7 @@
 """Versions of everything that can change a result."""
 
 import platform
+from functools import cache
 from importlib import metadata
 
 from eitdip import __version__
@@ -11,6 +12,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     """Package to version, of those that are installed."""
     found = {"eitdip": __version__, "python": platform.python_version()}

@@ -1,11 +1,12 @@
 """The command line: in this process, in another one, and on several ranks."""
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,16 @@ def eitdip(*arguments, pictures: bool = False) -> int:
     with pytest.MonkeyPatch.context() as patch:
         if not pictures:
             patch.setattr(output, "write_pictures", lambda *nothing: None)
-        return run(lambda: app([str(word) for word in arguments], standalone_mode=False), name="eitdip")
+        code = run(lambda: app([str(word) for word in arguments], standalone_mode=False), name="eitdip")
+    settle()
+    return code
+
+
+@cache
+def settle() -> None:
+    """Every command collects garbage; what a first one has loaded need not be looked through each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def refused(capsys, *arguments, code: int = 2) -> str:
@@ -64,19 +74,6 @@ def interrupted(*arguments, step: int = 2) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "_show", show)
         return eitdip(*arguments)
-
-
-def killed(*arguments, when: Path) -> None:
-    """The command in another process, killed as soon as a file is there; it says nothing on standard error."""
-    child = subprocess.Popen(
-        [*EITDIP, *map(str, arguments)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while not when.exists() and child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    _, errors = child.communicate(timeout=60)
-    assert errors == "" and child.returncode == -signal.SIGKILL
 
 
 def launcher() -> str:

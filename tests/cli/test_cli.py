@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from eitdip.data import load
 from eitdip.runs import session
-from tests.cases.commands import COARSE, SMALL, SMALL_SOLID, eitdip, interrupted, killed, on_two_ranks, refused, words
+from tests.cases.commands import COARSE, SMALL, SMALL_SOLID, eitdip, interrupted, on_two_ranks, refused, words
+from tests.cases.kills import killed
 
 pytestmark = pytest.mark.usefixtures("gmsh")
 
@@ -29,7 +30,7 @@ KEYS = {
     "problem", "kind", "method", "options", "seed", "status", "reason", "iterations", "kept", "seconds", "misfit",
     "misfit of noise alone", "unit",
     "noise level known", "measurements", "background", "calibration", "metrics", "mesh", "hash", "data", "versions",
-    "memory", "memory of", "step seconds", "parallel", "solver",
+    "memory", "memory of", "step seconds", "parallel", "solver", "data settings", "running", "sessions",
 }  # fmt: skip
 DIVERGING = ["--method", "cells-tv", *COARSE, *words(link="exp", learning_rate="1e30")]
 
@@ -314,6 +315,27 @@ def test_wrong_checkpoints(data, tmp_path, capsys):
     before = snapshot(tmp_path)
     assert "damaged or truncated" in refused(capsys, *command, "--resume")
     assert snapshot(tmp_path) == before
+
+
+def test_what_becomes_of_earlier_results_is_told(data, tmp_path, capsys):
+    command = ["reconstruct", data["cem"], "--out", tmp_path, *SMALL]
+
+    def told(*more, code: int = 0) -> list[str]:
+        assert (interrupted(*command, *more) if code else eitdip(*command, *more)) == code
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{tmp_path}: ")]
+
+    nothing = f"{tmp_path}: nothing to resume, so the run starts at its beginning"
+    assert told("--resume", code=130) == [nothing]
+    begun = "holds the checkpoint of a run without result, which is replaced; --resume goes on with it"
+    assert told(code=130) == [f"{tmp_path}: {begun}"]
+    assert told("--resume") == []
+    held = f"{tmp_path}: holds results of dip-tv, seed 0, which are replaced when this run is done"
+    assert told("--seed", "1") == [held]
+    assert json.loads((tmp_path / "result.json").read_text())["seed"] == 1
+    (tmp_path / "result.json").write_text("[")
+    assert told() == [f"{tmp_path}: holds results, which are replaced when this run is done"]
+    shutil.rmtree(tmp_path / "checkpoint")
+    assert told("--resume") == [nothing, held]
 
 
 def test_divergence(data, tmp_path, capsys):

@@ -19,7 +19,8 @@ from eitdip.ranks.collectives import alone
 from eitdip.runs import compare as comparison
 from eitdip.runs import session
 from eitdip.runs.compare import Contender, Entry, compare
-from tests.cases.commands import COARSE, SMALL, SMALL_IMAGE, SMALL_SOLID, eitdip, interrupted, killed, words
+from tests.cases.commands import COARSE, SMALL, SMALL_IMAGE, SMALL_SOLID, eitdip, interrupted, words
+from tests.cases.kills import killed
 from tests.cases.measurements import MESH, SETTINGS
 
 PIXELS = [*COARSE, *words(size=SETTINGS["size"])]
@@ -306,6 +307,33 @@ def test_without_resume_nothing_of_an_earlier_run_is_taken(compared, data, tmp_p
     (entry,) = compare([contender], tmp_path, **how, resume=True)
     assert entry.error == "" and entry.results[0]["options"]["tv"] == 3
     assert (tmp_path / "pixels-tv" / "seed-1" / "result.json").exists()  # not asked for, not touched
+
+
+def test_what_becomes_of_earlier_runs_is_told(data, tmp_path, capsys):
+    command = ["compare", data["dtn"], "--methods", METHODS, *PIXELS, "--out", tmp_path]
+
+    def told(*more) -> list[str]:
+        assert eitdip(*command, *more) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{tmp_path}: ")]
+
+    assert told("--resume") == [f"{tmp_path}: nothing to resume, so all runs start at their beginning"]
+    assert told("--resume") == []
+    held = (
+        "holds cells-tikhonov/seed-0, pixels-tv/seed-0, removed when their turn comes; --resume keeps what is finished"
+    )
+    assert told() == [f"{tmp_path}: {held}"]
+
+
+def test_a_run_of_another_time_limit_goes_on_or_stays(data, tmp_path):
+    """One that had used up its time goes on with a larger one; it would not be compared with the others otherwise."""
+    command = ["compare", data["dtn"], "--methods", METHODS, *PIXELS, "--out", tmp_path]
+    assert eitdip(*command, "--seconds", "1e-9") == 0
+    assert [row["steps"] for row in steady(tmp_path)] == ["1", "1"]
+    assert eitdip(*command, "--resume") == 0
+    assert [row["steps"] for row in steady(tmp_path)] == [str(SETTINGS["steps"])] * 2
+    for name in METHODS.split(","):
+        result = json.loads((tmp_path / name / "seed-0" / "result.json").read_text())
+        assert [session["seconds"] for session in result["sessions"][0]] == [1e-9, 0.0]
 
 
 def test_seconds_before_an_interruption_count(data, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from eitdip.methods.options import Running
 from eitdip.reconstruction import Status
 from eitdip.runs import session
 from eitdip.runs.fingerprint import fingerprint
+from eitdip.runs.output import summarize
 from eitdip.runs.solution import PARTS
 from tests.cases import images, measurements
 
@@ -189,6 +190,15 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_after_the_step(kind, tm
 
 
 @both
+def test_what_a_killed_run_was_writing_does_not_stay(kind, tmp_path):
+    """Even if nothing is left to be written: its last checkpoint but one was complete."""
+    solve(kind, tmp_path)
+    (tmp_path / ".seed-0.part.safetensors").write_bytes(b"torn")
+    assert np.array_equal(solve(kind, tmp_path, resume=True).x, solve(kind).x)
+    assert [path.name for path in tmp_path.iterdir()] == ["seed-0.safetensors"]
+
+
+@both
 def test_another_run_is_not_resumed_and_the_error_says_what_differs(kind, tmp_path):
     solve(kind, tmp_path)
     before = (tmp_path / "seed-0.safetensors").read_bytes()
@@ -203,7 +213,30 @@ def test_another_run_is_not_resumed_and_the_error_says_what_differs(kind, tmp_pa
 
 @both
 def test_resuming_without_a_checkpoint_starts(kind, tmp_path):
-    assert np.array_equal(solve(kind, tmp_path, resume=True).x, solve(kind).x)
+    with pytest.warns(UserWarning, match="nothing to resume, so the run starts at its beginning"):
+        found = solve(kind, tmp_path, resume=True)
+    assert np.array_equal(found.x, solve(kind).x)
+
+
+def test_there_is_nothing_to_resume_without_a_folder():
+    with pytest.raises(OptionError, match="resume: got True without a folder of checkpoints"):
+        solve("sinogram", resume=True)
+
+
+@both
+def test_another_time_limit_on_resume_is_told(kind, tmp_path):
+    changes = {"schedule": "constant", "steps": 1000}
+    first = solve(kind, tmp_path, seconds=1e-9, **changes)
+    assert first.results[0].iterations == 1 and "1e-09 seconds" in first.results[0].reason
+    again = solve(kind, tmp_path, resume=True, seconds=1e-9, **changes)  # nothing is left to do
+    limits = {"steps": 1000, "seconds": 1e-9}
+    assert again.results[0].sessions == first.results[0].sessions == ({"from step": 0} | limits,)
+    more = solve(kind, tmp_path, resume=True, **changes | {"steps": 3})
+    assert more.results[0].iterations == 3
+    told = [{"from step": 0} | limits, {"from step": 1, "steps": 3, "seconds": 0.0}]
+    assert list(more.results[0].sessions) == told
+    summary = summarize(more)
+    assert summary["sessions"] == [told] and summary["running"]["seconds"] == 0.0
 
 
 @both

@@ -1,6 +1,7 @@
 """What a solution says of itself, by hand: the misfit over what was measured, prediction, errors, status."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from eitdip.data.noise import Gaussian, Poisson
 from eitdip.problems.bodies import Meshing, prepare
 from eitdip.problems.images import image_problem
 from eitdip.reconstruction import Status
+from eitdip.runs.output import summarize
 from tests.cases.images import identity
-from tests.cases.measurements import MESH, cem
+from tests.cases.measurements import MESH, TANK, cem
 
 START = {"steps": 1, "stop": "budget", "tv": 0.0, "quiet": True}  # the first step's terms are those of the start
 MASK = np.array([[True, False], [True, False]])
@@ -98,3 +100,52 @@ def test_the_status_is_interrupted_if_any_seed_was():
     assert of(Status.INTERRUPTED, Status.DONE) == Status.INTERRUPTED
     assert of(Status.BUDGET, Status.DONE) == Status.DONE
     assert of() == Status.DONE  # a method without a loop
+
+
+def test_saving_replaces_what_is_there_and_says_so(tmp_path):
+    """Nothing of the earlier run is left beside the new one."""
+    data = Data([[0.75, 1.0]], Gaussian(0.25))
+    first = started(data).save(tmp_path)
+    assert (tmp_path / "history.csv").exists() and json.loads((tmp_path / "result.json").read_text()) == first
+    problem = image_problem("denoise", identity(data.shape), data, low=0.0, high=1.0)
+    direct = eitdip.solve(problem, "tv", steps=2, quiet=True)
+    with pytest.warns(UserWarning, match="held results of pixels-tv, seed 0, which are replaced"):
+        second = direct.save(tmp_path)
+    assert second["method"] == "tv" and json.loads((tmp_path / "result.json").read_text()) == second
+    assert {path.name for path in tmp_path.iterdir()} == {"result.json", "estimate.npz", "image.png"}
+
+
+def test_a_save_that_ends_early_leaves_no_result(tmp_path, monkeypatch):
+    """The old one would stand beside the new estimate."""
+    found = started(Data([[0.75, 1.0]], Gaussian(0.25)))
+    found.save(tmp_path)
+    monkeypatch.setattr("eitdip.runs.output.write_pictures", lambda *nothing: 1 / 0)
+    with pytest.warns(UserWarning, match="held results"), pytest.raises(ZeroDivisionError):
+        found.save(tmp_path)
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_all_settings_that_decide_are_in_the_record(tmp_path):
+    """Those of the method, of running, and of how the data were read."""
+    from PIL import Image
+
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "a.png")
+    settings = {"size": 8, "noise": 0.2, "noise_seed": 3, "white": None, "colour": False}
+    problem = eitdip.load(tmp_path / "a.png", task="denoise", **settings)
+    told = summarize(eitdip.solve(problem, "pixels-tv", **START, seconds=7.0))
+    assert told["data settings"] == {"task": "denoise"} | settings
+    assert told["running"] == {"seconds": 7.0, "threads": 1, "device": "cpu", "checkpoint_seconds": 20.0}
+    assert told["options"]["stop"] == "budget"
+    assert told["sessions"] == [[{"from step": 0, "steps": 1, "seconds": 7.0}]]
+
+
+@pytest.mark.usefixtures("gmsh")
+def test_the_settings_of_a_mesh_are_in_the_record():
+    told = prepare(cem(), Meshing(**MESH, background=0.7, solver="last-factor")).settings
+    assert told == {
+        "h": 0.25, "degree": 1, "background": 0.7, "calibrate": True, "solver": "last-factor", "mesh_ranks": 0
+    }  # fmt: skip
+    usual = prepare(cem(), Meshing()).settings
+    assert usual["h"] == 0.052 and usual["background"] is None
+    given = dataclasses.replace(cem(), geometry=TANK.mesh(0.25 * TANK.radius), provenance={})
+    assert prepare(given, Meshing()).settings["h"] is None
