@@ -113,8 +113,7 @@ def sample_image(image: np.ndarray, domain) -> np.ndarray:
         widths = np.full(2, widths.max())
     shares = (domain.centroids - domain.center) / widths + 0.5  # 0 to 1 along x, y, z
     shares[:, 1] = 1 - shares[:, 1]
-    place = np.clip((shares[:, ::-1] * image.shape).astype(int), 0, np.array(image.shape) - 1)
-    return image[tuple(place.T)]
+    return image[tuple((shares[:, ::-1] * image.shape).astype(int).T)]  # centroids are inside, so no index is beyond
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:

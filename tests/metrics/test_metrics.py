@@ -33,6 +33,8 @@ def test_dice_by_sign():
     assert dice(estimate, truth, 1.0, 1) == pytest.approx(2 * 1 / (2 + 2))
     assert dice(estimate, truth, 1.0, -1) == pytest.approx(2 * 1 / (1 + 2))
     assert dice(estimate, truth, 1.0, -1, threshold=0.3) == pytest.approx(1)
+    assert dice([1.54, 2.0, 2.02], [3.0, 3.0, 3.0], 1.0, 1) == pytest.approx(2 * 1 / (1 + 3))  # half is not over half
+    assert dice([2.04, 1.0], [3.0, 1.0], 1.0, 1) == 1
     weights = np.array([1, 1, 3, 1, 1, 1.0])
     assert dice(estimate, truth, 1.0, 1, weights=weights) == pytest.approx(2 * 3 / (4 + 4))
 
