@@ -1,6 +1,22 @@
-"""Bodies and images to try things on: inclusions in bodies, sums of ellipses as images."""
+"""Bodies and images to try things on: inclusions and shapes in bodies, sums of ellipses as images."""
 
 from eitdip.phantoms.ellipses import Ellipses, random_ellipses, shepp_logan
 from eitdip.phantoms.inclusions import Bump, Ellipsoid, Inclusion, Phantom, phantom
+from eitdip.phantoms.shapes import Blob, Crescent, Handle, Polygon, Shape, random_shapes
 
-__all__ = ["Bump", "Ellipses", "Ellipsoid", "Inclusion", "Phantom", "phantom", "random_ellipses", "shepp_logan"]
+__all__ = [
+    "Blob",
+    "Bump",
+    "Crescent",
+    "Ellipses",
+    "Ellipsoid",
+    "Handle",
+    "Inclusion",
+    "Phantom",
+    "Polygon",
+    "Shape",
+    "phantom",
+    "random_ellipses",
+    "random_shapes",
+    "shepp_logan",
+]

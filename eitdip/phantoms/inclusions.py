@@ -97,11 +97,12 @@ class Ellipsoid:
 class Phantom:
     """A background with inclusions; where they overlap, the last one counts, and smooth ones multiply.
 
-    Ellipses and bumps make a phantom of plane and, extruded along z, of solid domains; ellipsoids of solid ones.
+    Ellipses, bumps and the shapes of `eitdip.phantoms.shapes` make a phantom of plane and, extruded along z, of solid
+    domains; ellipsoids of solid ones.
     """
 
     name: str
-    inclusions: tuple[Inclusion | Ellipsoid | Bump, ...]
+    inclusions: tuple  # of anything with `over(value, points)`
 
     def contrast(self, points: np.ndarray) -> np.ndarray:
         """Conductivity over the background at points (..., 2) or (..., 3) in units of the radius."""
