@@ -6,6 +6,7 @@ import scipy.io
 
 from eitdip.data import ktc2023, load
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError
+from tests.data.conftest import pair
 
 # Level, injections, voltages each, voltages, independent injections: the organisers' rules, counted by hand.
 LEVELS = [
@@ -89,6 +90,15 @@ def test_injections_are_matched_by_their_currents(ktc):
     unique = [k for k in range(76) if (ktc.fields["Inj"][:, k] == ktc.fields["Inj"].T).all(axis=1).sum() == 1]
     assert len(unique) > 60
     np.testing.assert_array_equal(m.values[unique], table[unique])
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_currents_are_the_same_to_a_millionth_of_the_largest(ktc, unit):
+    currents, push = unit * ktc.fields["Inj"], 1.45 * unit * pair(32, 4, 6)[:, None]
+    ktc.write_reference(Injref=currents)
+    np.testing.assert_array_equal(load(ktc.write(Inj=currents + 0.9e-6 * push)).sources, currents.T)
+    with pytest.raises(InvalidDataError, match=r"Inj does not match .*pattern 1 \(counted from 1\) is not there"):
+        load(ktc.write(Inj=currents + 1.05e-6 * push))
 
 
 def test_reference_elsewhere(ktc, tmp_path):

@@ -127,6 +127,11 @@ def test_arrays_are_copies_and_provenance_is_plain():
         ({"sources": np.eye(3, 4)}, InvalidDataError, "currents: pattern 0 sums to 1, expected 0"),
         ({"sources": np.full((3, 4), np.nan)}, InvalidDataError, "sources: pattern 0 is not finite"),
         (
+            {"sources": np.where(np.arange(12).reshape(3, 4) == 9, np.nan, adjacent(4)[:3])},
+            InvalidDataError,
+            "sources: pattern 2 is not finite",
+        ),
+        (
             {"geometry": Tank(1.0, 6, 0.1)},
             ShapeError,
             "sources: got 4 columns, expected one per electrode, 6",
@@ -166,6 +171,10 @@ def test_an_odd_number_of_waves_has_no_meaning():
     patterns = {"sources": np.eye(3), "moments": np.eye(4, 3), "contact_impedance": None}
     with pytest.raises(ShapeError, match="sources: got 3 columns, expected a cosine and a sine per frequency"):
         make(model="dirichlet", geometry=Tank(1.0), **patterns)
+    for geometry in (Tank(1.0), Ball(1.0)):
+        nothing = {"sources": np.ones((3, 0)), "moments": np.ones((4, 0)), "contact_impedance": None}
+        with pytest.raises(ShapeError, match="sources: got 0 columns, expected"):
+            make(model="dirichlet", geometry=geometry, **nothing)
 
 
 class TestSolids:
