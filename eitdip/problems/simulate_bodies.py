@@ -11,6 +11,8 @@ from eitdip.fem.harmonics import spherical_harmonics
 from eitdip.fem.patterns import adjacent
 from eitdip.mesh import Ball, Cylinder, Domain, Tank
 from eitdip.phantoms import Phantom
+from eitdip.ranks.collectives import together, world
+from eitdip.ranks.failures import ending_together
 
 _TRUTH = {2: 256, 3: 64}  # pixels along the truth's largest extent
 
@@ -52,10 +54,13 @@ def simulate_electrodes(
         currents = ring_patterns(rings, tank.electrodes, skip=min(1, tank.electrodes - 2))
     currents = np.asarray(currents, dtype=float)
     impedance = np.full(count, 0.01 * tank.radius / background if contact_impedance is None else contact_impedance)
-    domain = _data_mesh(tank, h, 0.025)
-    model = CompleteElectrodeModel(domain, currents, impedance, moments, comm=comm)
-    clean = model(phantom.on_domain(domain, background))
-    empty = model(np.full(model.domain.shape, background))
+    comm = world() if comm is None else comm
+    with together(comm):
+        domain = _data_mesh(tank, h, 0.025)
+    with ending_together(comm):
+        model = CompleteElectrodeModel(domain, currents, impedance, moments, comm=comm)
+        clean = model(phantom.on_domain(domain, background))
+        empty = model(np.full(model.domain.shape, background))
     # The same voltmeter measures both, so the deviation is that of the tank with objects.
     deviation = np.broadcast_to(noise * np.sqrt(np.square(clean).mean(axis=1, keepdims=True)), clean.shape)
     rng = stream(seed, "noise of bodies")
@@ -114,11 +119,14 @@ def simulate_dirichlet(
             f"moments, points: got {moments}, {points}; expected moments >= order = {order} and points > {count}, "
             "the number of moments"
         )
-    domain = _data_mesh(body, h, 0.02)
-    functions = trigonometric(domain, moments) if body.dimension == 2 else spherical_harmonics(domain, moments)
-    model = DirichletModel(domain, functions[:sources], functions, comm=comm)
-    clean = model(phantom.on_domain(domain, background))
-    reference = model(np.full(model.domain.shape, background))
+    comm = world() if comm is None else comm
+    with together(comm):
+        domain = _data_mesh(body, h, 0.02)
+        functions = trigonometric(domain, moments) if body.dimension == 2 else spherical_harmonics(domain, moments)
+    with ending_together(comm):
+        model = DirichletModel(domain, functions[:sources], functions, comm=comm)
+        clean = model(phantom.on_domain(domain, background))
+        reference = model(np.full(model.domain.shape, background))
     deviation = np.broadcast_to(noise * np.linalg.norm(clean, axis=1, keepdims=True) / np.sqrt(points), clean.shape)
     values = clean + deviation * stream(seed, "noise of bodies").standard_normal(clean.shape)
     identity = np.eye(count)

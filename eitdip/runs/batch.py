@@ -105,7 +105,7 @@ def reconstruct(jobs: list[Job], running: Running, *, comm, resume: bool = False
 def _one(job: Job, running: Running, comm, resume, title, interruption, quiet) -> Outcome:
     gc.collect()  # what nobody holds does not belong to this job's memory
     with divided(job.method.seeds, comm) as team:
-        with together(comm):
+        with together(comm), ending_together(team.comm):
             problem = job.source.make(team.comm)
         resume = resume and resumable(job.folder / "checkpoint", comm)
         solution = session.solve(

@@ -1,6 +1,7 @@
 """Checkpoints of a running seed: written now and then on rank 0, read by all."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from eitdip.ranks.collectives import from_root, raise_together, together
@@ -39,7 +40,8 @@ class Checkpointer:
         with together(comm):
             if self._writes:
                 make_folder(path.parent)
-                scratch_of(path).unlink(missing_ok=True)  # of a killed run; this one may have nothing left to save
+                with suppress(OSError):  # of a killed run; this one may have nothing left to save
+                    scratch_of(path).unlink()
 
     def __call__(self, progress: Progress) -> None:
         self._latest = progress

@@ -96,7 +96,7 @@ def solve(
             results = _agreed(team.gather(work.seeds(team.items)))
             x = problem.unknown.mean([result.x for result in results])
             field = problem.unknown.mean([result.estimate for result in results])
-        with together(team.whole):  # one team is enough
+        with together(team.whole), ending_together(team.comm):  # one team is enough
             prediction = work.predict(x) if team.number == 0 else None
         memory = tuple(team.whole.allgather(peak_memory()))
         memory_of = min(team.whole.allgather(memory_of))  # "process" if it is so anywhere
@@ -199,7 +199,7 @@ class _Work:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """F(x), by a solver in the state from which seeds start."""
-        with self.stopwatch("model"), ending_together(self.comm):
+        with self.stopwatch("model"):
             self.problem.model.restore(self.problem.state)
             return self.problem.model(x)
 

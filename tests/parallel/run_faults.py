@@ -133,7 +133,7 @@ STAGES = {
     "session of a batch": Stage("eitdip.runs.session:start", batched),
     "output of a batch": Stage("eitdip.runs.output:write", batched, root=True),
     "comparison": Stage("eitdip.runs.session:start", compared),
-    "resumed comparison": Stage("eitdip.runs.compare:json.loads", compared_again, root=True),
+    "resumed comparison": Stage("eitdip.runs.compare:asdict", compared_again, root=True),
     "problem of a comparison": Stage("eitdip.problems.bodies:prepare", compared_again, skip=1),
     "simulation": Stage("eitdip.problems.simulate_bodies:_data_mesh", lambda _: simulate_electrodes(phantom(), TANK)),
 }
