@@ -58,7 +58,11 @@ def choose(kind: str, name: str, table: dict):
     Raises:
         OptionError: If `name` is not a key of `table`.
     """
-    if name not in table:
+    try:
+        known = name in table
+    except TypeError:  # a list, for instance, which no table can hold
+        known = False
+    if not known:
         raise OptionError(f"unknown {kind}: got {name!r}, expected one of: {', '.join(map(str, table))}")
     return table[name]
 

@@ -4,10 +4,27 @@ from dataclasses import field, fields, replace
 from difflib import get_close_matches
 from typing import get_args
 
+import numpy as np
+
 from eitdip.errors import OptionError, choose
 
 
-def setting(words: str, default=None, *, choices: tuple[str, ...] = (), least=None, above=None, below=None, **by_kind):
+class Settings:
+    """Base of frozen dataclasses of settings: types and ranges are checked however one is made.
+
+    Raises:
+        OptionError: If a value has the wrong type or is out of range.
+    """
+
+    def __post_init__(self):
+        for known in fields(self):
+            value = _converted(known.name, getattr(self, known.name), known.type)
+            object.__setattr__(self, known.name, _checked(known, value))
+
+
+def setting(
+    words: str, default=None, *, choices: tuple[str, ...] = (), least=None, most=None, above=None, below=None, **by_kind
+):
     """A field of a settings class.
 
     Args:
@@ -15,32 +32,38 @@ def setting(words: str, default=None, *, choices: tuple[str, ...] = (), least=No
         default: Its value where nothing is said; None if that depends on the problem.
         choices: Names that it may have.
         least: Smallest value that it may have.
+        most: Largest value that it may have.
         above: Value that it must exceed.
         below: Value that it must stay below.
         by_kind: Defaults that depend on the problem: "plane", "solid" and "image" to a value, or to a function of the
             other settings.
     """
-    known = {"words": words, "choices": choices, "least": least, "above": above, "below": below, "by_kind": by_kind}
-    return field(default=default, metadata=known)
+    limits = {"least": least, "most": most, "above": above, "below": below}
+    return field(default=default, metadata={"words": words, "choices": choices, "by_kind": by_kind} | limits)
 
 
 def configured(options, settings: dict):
     """A frozen dataclass of settings with some fields changed, types and ranges checked.
 
     Args:
-        options: The dataclass; each field's type is bool, int, float, str, or a union of these and None.
+        options: Some `Settings`; each field's type is bool, int, float, str, or a union of these and None.
         settings: Names of fields to values.
 
     Raises:
         OptionError: If a name is unknown, or a value has the wrong type or is out of range.
     """
     known = {f.name: f for f in fields(options)}
-    changes = {}
-    for name, value in settings.items():
+    for name in _named(settings):
         if name not in known:
             raise unknown(name, known)
-        changes[name] = _checked(known[name], _converted(name, value, known[name].type))
-    return replace(options, **changes)
+    return replace(options, **settings)
+
+
+def _named(settings) -> dict:
+    """Settings, if they have names."""
+    if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
+        raise OptionError(f"settings: got {settings!r}, expected a dictionary of names and values")
+    return settings
 
 
 def unknown(name: str, known) -> OptionError:
@@ -51,12 +74,18 @@ def unknown(name: str, known) -> OptionError:
 
 
 def _converted(name: str, value, kind):
+    value = value.item() if isinstance(value, np.generic) else value
     kinds = get_args(kind) or (kind,)
     allowed = (*kinds, int) if float in kinds else kinds
     if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, allowed):
         expected = " or ".join(k.__name__ for k in kinds if k is not type(None))
         raise OptionError(f"option {name}: got {value!r}, expected {expected}")
-    return float(value) if float in kinds and isinstance(value, int) and not isinstance(value, bool) else value
+    if float not in kinds or not isinstance(value, int) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise OptionError(f"option {name}: got an integer of more than 308 digits, expected less") from error
 
 
 def _checked(known, value):
@@ -66,12 +95,13 @@ def _checked(known, value):
         return value
     if limits["choices"]:
         choose(known.name, value, dict.fromkeys(limits["choices"]))
-    least, above, below = (limits[name] for name in ("least", "above", "below"))
+    least, most, above, below = (limits[name] for name in ("least", "most", "above", "below"))
     low_ok = (least is None or value >= least) and (above is None or value > above)
+    high_ok = (most is None or value <= most) and (below is None or value < below)
     finite = not isinstance(value, float) or abs(value) < float("inf")
-    if not (low_ok and finite and (below is None or value < below)):
+    if not (low_ok and high_ok and finite):
         words = [f"at least {least}"] * (least is not None) + [f"> {above}"] * (above is not None)
-        words += [f"< {below}"] * (below is not None)
+        words += [f"at most {most}"] * (most is not None) + [f"< {below}"] * (below is not None)
         raise OptionError(f"option {known.name}: got {value}, expected {' and '.join(words) or 'a finite number'}")
     return value
 
@@ -132,7 +162,7 @@ def divided(settings: dict, *classes: type) -> list[dict]:
     """
     names = [[f.name for f in fields(owner)] for owner in classes]
     parts: list[dict] = [{} for _ in classes]
-    for name, value in settings.items():
+    for name, value in _named(settings).items():
         place = next((i for i, own in enumerate(names) if name in own), None)
         if place is None:
             raise unknown(name, [each for own in names for each in own])

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import operator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from eitdip.data.noise import Gaussian, Noise
+from eitdip.data.numbers import number, numbers
 from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
 
@@ -51,10 +53,10 @@ class Data:
                 "measured"
             )
         values = np.where(mask, values, 0)
+        if not isinstance(self.noise, Noise):
+            raise OptionError(f"noise: got {self.noise!r}, expected Gaussian(deviation) or Poisson(background)")
         noise = self.noise.checked(values, mask)
-        if any(not -values.ndim <= axis < values.ndim for axis in self.tied):
-            raise OptionError(f"tied: got the axes {self.tied}, expected axes of an array of shape {values.shape}")
-        tied = tuple(sorted(axis % values.ndim for axis in self.tied))
+        tied = _axes(self.tied, values)
         given = {"values": values, "mask": mask, "noise": noise, "tied": tied, "provenance": plain(self.provenance)}
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -98,7 +100,8 @@ class Data:
         """
         units = self.mask.any(axis=self.tied, keepdims=True)
         places = np.flatnonzero(units)
-        count = round(share * len(places))
+        share = number("held_out", share)
+        count = round(share * len(places)) if 0 < share < 1 else 0
         if not 0 < count < len(places):
             raise OptionError(f"held_out: got {share:g} of {len(places)} measurements, expected some but not all")
         chosen = np.zeros(units.size, bool)
@@ -106,18 +109,14 @@ class Data:
         return np.broadcast_to(chosen.reshape(units.shape), self.shape) & self.mask
 
 
-def numbers(name: str, values) -> np.ndarray:
-    """A new array of float64 or complex128 from an array or tensor of any type of number.
-
-    Raises:
-        InvalidDataError: If it holds anything else.
-    """
-    if hasattr(values, "detach"):  # a tensor; torch need not be there
-        values = values.detach().cpu().resolve_conj().numpy()
-    array = np.array(values)
-    if array.dtype.kind not in "biufc":
-        raise InvalidDataError(f"{name}: got values of type {array.dtype}, expected numbers")
-    return array.astype(complex if array.dtype.kind == "c" else float)
+def _axes(tied, values: np.ndarray) -> tuple[int, ...]:
+    try:
+        axes = tuple(operator.index(axis) for axis in tied)
+    except TypeError as error:
+        raise OptionError(f"tied: got {tied!r}, expected the numbers of axes, such as (0,)") from error
+    if any(not -values.ndim <= axis < values.ndim for axis in axes):
+        raise OptionError(f"tied: got the axes {axes}, expected axes of an array of shape {values.shape}")
+    return tuple(sorted(axis % values.ndim for axis in axes))
 
 
 def as_mask(name: str, mask, shape: tuple[int, ...]) -> np.ndarray:
@@ -144,7 +143,9 @@ def plain(provenance: dict) -> dict:
     Raises:
         InvalidDataError: If something is no finite number, text, list or dictionary.
     """
+    if not isinstance(provenance, dict):
+        raise InvalidDataError(f"provenance: got {type(provenance).__name__}, expected a dictionary")
     try:
         return json.loads(json.dumps(provenance, allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidDataError(f"provenance: {error}; give finite numbers, text, lists and dictionaries") from error

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eitdip.data.data import Data, as_mask, numbers
+from eitdip.data.data import Data, as_mask
 from eitdip.data.noise import Gaussian
+from eitdip.data.numbers import real_numbers
 from eitdip.errors import EitdipError, InvalidDataError, NotPositiveError, OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -74,14 +75,16 @@ class Measurements:
     empty: Data | None = field(init=False)
 
     def __post_init__(self):
-        if self.model not in MODELS:
+        if not isinstance(self.model, str) or self.model not in MODELS:
             raise OptionError(f"unknown model: got {self.model!r}, expected one of: {', '.join(MODELS)}")
         if not isinstance(self.unit, str) or not 0 < len(self.unit) <= 40 or not self.unit.isprintable():
             raise OptionError(f"unit of the conductivity: got {self.unit!r}, expected a short text such as 'S/m'")
+        if not hasattr(self.geometry, "dimension"):
+            raise OptionError(f"geometry: got {self.geometry!r}, expected a Tank, Cylinder, Ball or Domain")
         for name in ("sources", "moments", "values", "deviation", "reference", "contact_impedance", "truth"):
             value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, _real(name, value))
+            if value is not None or name in ("sources", "moments", "values", "deviation"):
+                object.__setattr__(self, name, real_numbers(name, value))
         self._check_shapes()
         object.__setattr__(self, "mask", as_mask("mask", self.mask, self.values.shape))
         self._check_patterns()
@@ -98,7 +101,7 @@ class Measurements:
     def _as_data(self, name: str, noise: Gaussian, mask: np.ndarray, provenance: dict | None = None) -> Data:
         """One of the tables; an error names its entry in the words of this class."""
         try:
-            return Data(getattr(self, name), noise, mask, provenance=provenance or {})
+            return Data(getattr(self, name), noise, mask, provenance={} if provenance is None else provenance)
         except EitdipError as error:
             words = re.sub(r"entry \((\d+), (\d+)\)", r"excitation \1, measurement \2", str(error))
             raise type(error)(re.sub("^data:", f"{name}:", words)) from error
@@ -178,13 +181,6 @@ class Measurements:
 def _is_basis(count: int, dimension: int) -> bool:
     """Whether there is a basis of so many boundary functions."""
     return count > 0 and (count % 2 == 0 if dimension == 2 else math.isqrt(count + 1) ** 2 == count + 1)
-
-
-def _real(name: str, value) -> np.ndarray:
-    array = numbers(name, value)
-    if np.iscomplexobj(array):
-        raise InvalidDataError(f"{name}: got values of type {array.dtype}, expected real numbers")
-    return array
 
 
 def noise_deviation(reference: np.ndarray, relative: float, floor: float) -> np.ndarray:

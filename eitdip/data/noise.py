@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from eitdip.data.numbers import number, numbers, real_numbers
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+
+_MOST = 2.0**53  # counts beyond are no longer each a number
 
 
 class Noise(ABC):
@@ -48,7 +51,7 @@ class Gaussian(Noise):
     def __post_init__(self):
         if self.sigma is None:
             return
-        sigma = np.array(self.sigma, dtype=float)
+        sigma = real_numbers("sigma", self.sigma)
         object.__setattr__(self, "sigma", float(sigma) if sigma.ndim == 0 else sigma)
         if sigma.ndim == 0 and not 0 < sigma < float("inf"):
             raise NotPositiveError(f"sigma: got {self.sigma}, expected > 0 and finite, or None if it is unknown")
@@ -61,7 +64,10 @@ class Gaussian(Noise):
     def sample(self, mean, rng):
         if self.sigma is None:
             raise OptionError("noise: its deviation is unknown, expected a number to draw from it")
-        mean = np.asarray(mean)
+        mean = numbers("mean", mean)
+        _must_fit("sigma", self.sigma, mean)
+        if not (np.isfinite(self.sigma) & (np.asarray(self.sigma) > 0)).all():
+            raise NotPositiveError("sigma: got an entry that is not > 0 and finite, expected so to draw from it")
         error = rng.standard_normal(mean.shape)
         if np.iscomplexobj(mean):
             error = error + 1j * rng.standard_normal(mean.shape)
@@ -70,7 +76,9 @@ class Gaussian(Noise):
     def deviation(self, values, mask):
         if self.sigma is not None:
             return np.broadcast_to(self.sigma, values.shape)
-        size = float(np.sqrt(np.mean(np.abs(values[mask]) ** 2)))
+        sizes = np.abs(values[mask])
+        largest = sizes.max(initial=0.0)  # whose square may be too large, or too small, for a number
+        size = float(largest * np.sqrt(np.mean((sizes / largest) ** 2))) if largest > 0 else 0.0
         return np.full(values.shape, 0.05 * size if size > 0 else 1.0)
 
     def checked(self, values, mask):
@@ -104,16 +112,20 @@ class Poisson(Noise):
     known = True
 
     def __post_init__(self):
-        background = np.array(self.background, dtype=float)
+        background = real_numbers("background", self.background)
         if not (np.isfinite(background) & (background >= 0)).all():
             raise InvalidDataError(f"background: got {background.min():g}, expected mean counts >= 0 and finite")
         object.__setattr__(self, "background", float(background) if background.ndim == 0 else background)
 
     def sample(self, mean, rng):
-        mean = np.asarray(mean) + self.background
+        mean = real_numbers("mean of counts", mean)
+        _must_fit("background", self.background, mean)
+        mean = mean + self.background
         if not (mean >= 0).all():
             raise InvalidDataError(f"mean of counts: got {mean.min():g}, expected >= 0")
-        return rng.poisson(mean).astype(float)
+        if not (mean < _MOST).all():
+            raise InvalidDataError(f"mean of counts: got {mean.max():g}, expected less than {_MOST:g}")
+        return np.asarray(rng.poisson(mean), dtype=float)
 
     def deviation(self, values, mask):
         return np.sqrt(np.maximum(values, 1))
@@ -129,6 +141,11 @@ class Poisson(Noise):
 
     def arrays(self):
         return (np.asarray(self.background),)
+
+
+def _must_fit(name: str, array, mean: np.ndarray) -> None:
+    if np.shape(array) not in ((), mean.shape):
+        raise ShapeError(f"{name}: got shape {np.shape(array)}, expected that of the mean, {mean.shape}")
 
 
 def thin(counts: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +166,7 @@ def thin(counts: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> tu
         OptionError: If the share is not between 0 and 1.
         InvalidDataError: If a count is negative or no integer.
     """
-    if not 0 < share < 1:
+    if not 0 < number("share", share) < 1:
         raise OptionError(f"share: got {share}, expected a number between 0 and 1")
     counts = whole_numbers(counts)
     first = rng.binomial(counts, share)
@@ -160,11 +177,10 @@ def whole_numbers(counts) -> np.ndarray:
     """Counts as int64, of the same shape.
 
     Raises:
-        InvalidDataError: If one is negative, no integer or not finite; the message names the first one.
+        InvalidDataError: If one is negative, no integer, not finite or beyond 2^53; the message names the first one.
     """
-    counts = np.asarray(counts)
-    with np.errstate(invalid="ignore"):
-        wrong = ~((counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts))
+    counts = real_numbers("counts", counts)
+    wrong = ~((counts >= 0) & (counts == np.floor(counts)) & (counts < _MOST))
     if wrong.any():
         entry = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise InvalidDataError(

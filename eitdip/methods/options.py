@@ -9,7 +9,7 @@ from math import log2
 from eitdip.errors import choose
 from eitdip.methods import needs
 from eitdip.methods.names import CLASSICAL, GENERATORS, LOOP, METHODS, NEURAL_PDE, STOPS
-from eitdip.settings import completed, configured, setting
+from eitdip.settings import Settings, completed, configured, setting
 
 
 def _channels(method: "Method") -> int:
@@ -77,18 +77,18 @@ def _bodies(value) -> dict:
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Settings):
     """What is minimized and how. None: the problem decides."""
 
     objective: str = setting("variational (potentials are finite elements, images linear models), or with networks as "
                              "potentials, for Dirichlet data of a disk", "variational",
                              choices=("variational", *NEURAL_PDE))  # fmt: skip
     generator: str | None = setting("makes the field", choices=GENERATORS, **_bodies("decoder"), image="skip")
-    size: int | None = setting("pixels per side of a body's image, voxels along the largest extent", least=1,
+    size: int | None = setting("pixels per side of a body's image, voxels along the largest extent", least=1, most=4096,
                                plane=64, solid=32)  # fmt: skip
-    channels: int | None = setting("width of the network; level-set: half the number of functions", least=1,
+    channels: int | None = setting("width of the network; level-set: half the number of functions", least=1, most=4096,
                                    plane=_channels, solid=_channels_of_solids, image=_channels_of_images)  # fmt: skip
-    levels: int | None = setting("halvings or doublings in the network", least=1, **_bodies(_levels), image=3)
+    levels: int | None = setting("halvings or doublings in the network", least=1, most=12, **_bodies(_levels), image=3)
     input_noise: float = setting("standard deviation of noise on the latent tensor, anew in each step", 0.0, least=0)
     link: str = setting("from the raw field to values", "bounded", choices=("bounded", "exp", "softplus", "free"))
     low: float = setting("bounded: lowest conductivity over the background", 0.014, above=0)
@@ -115,12 +115,12 @@ class Method:
                                      **_bodies(_share(0.05)), image=_share(0.2))  # fmt: skip
     patience: int | None = setting("steps without improvement after which held-out, variance and sure end", least=1,
                                    **_bodies(_patience), image=400)  # fmt: skip
-    window: int = setting("iterates in the window of variance", 50, least=2)
+    window: int = setting("iterates in the window of variance", 50, least=2, most=10**4)
     average: float | None = setting("decay of the exponential average of iterates; 0 for none", least=0, below=1,
                                     **_bodies(0.0), image=_average)  # fmt: skip
     boundary: str = setting("neural PDE: whether potentials keep the boundary values or are asked to", "hard",
                             choices=("hard", "soft"))  # fmt: skip
-    points: int = setting("neural PDE: interior sample points", 1024, least=1)
+    points: int = setting("neural PDE: interior sample points", 1024, least=1, most=10**7)
     equation: float = setting("neural PDE: weight of the equation", 0.5, above=0)
     preset: str = setting("bar-sochen: balanced, or the settings of its authors' programs", "balanced",
                           choices=("balanced", "paper"))  # fmt: skip
@@ -146,7 +146,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Running:
+class Running(Settings):
     """How a method is run: nothing of this changes the answer, but for a limit in seconds."""
 
     seconds: float = setting("largest time that the steps may take, s; 0 for any", 0.0, least=0)

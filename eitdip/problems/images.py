@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 
 from eitdip.data.data import Data
-from eitdip.errors import OptionError, ShapeError
+from eitdip.data.numbers import number, numbers
+from eitdip.errors import InvalidDataError, OptionError, ShapeError
 from eitdip.metrics.truth import ImageTruth
 from eitdip.objective.differences import PixelDifferences
 from eitdip.operator import ForwardModel
@@ -35,6 +36,7 @@ class Image(Unknown):
     kind = "image"
 
     def __init__(self, space, start: float, unit: float, low=None, high=None, *, counts=False, volume=False):
+        low, high = _bound(low), _bound(high)
         if None not in (low, high) and not low < high:
             raise OptionError(f"bounds of the image: got {low} and {high}, expected low < high")
         axes = len(space.shape)
@@ -111,16 +113,31 @@ def image_problem(
         ShapeError: If shapes disagree.
         OptionError: If the bounds are out of order.
     """
-    if truth is not None and np.shape(truth) != model.domain.shape:
-        raise ShapeError(f"{name}: got a truth of shape {np.shape(truth)}, expected {model.domain.shape}")
+    if not isinstance(data, Data) or not isinstance(model, ForwardModel):
+        got = f"{type(model).__name__} and {type(data).__name__}"
+        raise ShapeError(f"{name}: got {got}, expected a ForwardModel and Data")
+    truth = None if truth is None else numbers("truth", truth)
+    if truth is not None and truth.shape != model.domain.shape:
+        raise ShapeError(f"{name}: got a truth of shape {truth.shape}, expected {model.domain.shape}")
+    if truth is not None and not np.isfinite(truth).all():
+        raise InvalidDataError(f"{name}: got a truth that is not finite, expected numbers")
+    low, high = _bound(low), _bound(high)
     counts = data.noise.name == "poisson"
     first = _first(model, data) if data.shape == model.range.shape else np.ones(1)  # Problem says what is wrong
     size = float(np.abs(first).max()) or 1.0
+    if not size < float("inf"):
+        raise InvalidDataError(f"{name}: got data too large for the model's {model.domain.dtype}; scale them")
     unit = high - low if None not in (low, high) else size
     start = max(_level(model, data, first), 1e-3 * unit) if counts else unit / 2
     unknown = Image(model.domain, start, unit, low, high, counts=counts, volume=volume)
     seen = hashlib.sha256(np.ascontiguousarray(first).tobytes()).hexdigest()[:16]
     return Problem(name, model, data, unknown, truth, comm=world(), model_hash=seen)
+
+
+def _bound(bound) -> float | None:
+    if bound is not None and not np.isfinite(number("bounds of the image", bound)):
+        raise OptionError(f"bounds of the image: got {bound}, expected finite numbers or None")
+    return None if bound is None else number("bounds of the image", bound)
 
 
 def _first(model: ForwardModel, data: Data) -> np.ndarray:

@@ -17,14 +17,14 @@ from eitdip.data.pictures import EXAMPLE, gray, is_picture, read_picture, read_p
 from eitdip.errors import FileFormatError, OptionError, ShapeError
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import together, world
-from eitdip.settings import configured, setting
+from eitdip.settings import Settings, configured, setting
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Settings):
     """How images' data are read or simulated; which settings a task uses, and their defaults, says `TASKS`."""
 
-    size: int | None = setting("pixels per side of the image; 0 takes the picture as it is", least=0)
+    size: int | None = setting("pixels per side of the image; 0 takes the picture as it is", least=0, most=8192)
     noise: float | None = setting(
         "standard deviation of simulated noise, of a picture with values from 0 to 1; for ct over the root mean square "
         "of the sinogram; 0 for denoise: the picture itself is noisy",
@@ -35,10 +35,10 @@ class Reading:
     white: float | None = setting("number that is white, where the type of a picture's numbers does not tell", above=0)
     mask: str | None = setting("for inpaint: a picture of the same size, white where pixels are known")
     missing: float | None = setting("for inpaint: share of unknown pixels", above=0, below=1)
-    factor: int | None = setting("for super-resolve", least=1)
-    width: float | None = setting("for deblur: standard deviation of the blur, pixels", above=0)
-    share: float | None = setting("for compressed-sense: measurements over pixels", above=0)
-    views: int | None = setting("for ct: number of directions; 0 for all of a measured sinogram", least=0)
+    factor: int | None = setting("for super-resolve", least=1, most=1024)
+    width: float | None = setting("for deblur: standard deviation of the blur, pixels", above=0, most=1000)
+    share: float | None = setting("for compressed-sense: measurements over pixels", above=0, most=4)
+    views: int | None = setting("for ct: number of directions; 0 for all of a measured sinogram", least=0, most=10**5)
     start: float | None = setting("for a measured sinogram: first angle, degrees")
     span: float | None = setting("for a measured sinogram: angle of view, degrees; 0 for all of them", least=0)
     binning: int | None = setting("for a measured sinogram: detector pixels that are averaged", least=1)

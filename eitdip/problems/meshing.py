@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from eitdip.settings import setting
+from eitdip.settings import Settings, setting
 
 SOLVERS = ("auto", "cholesky", "cholesky-blr", "last-factor", "multigrid")
 
 
 @dataclass(frozen=True)
-class Meshing:
+class Meshing(Settings):
     """How measurements of a body become a problem."""
 
     h: float | None = setting(
-        "edge length of the mesh over the radius, where the data bring no mesh", plane=0.052, solid=0.1, above=0
+        "edge length of the mesh over the radius, where the data bring no mesh", plane=0.052, solid=0.1, least=1e-3
     )
     degree: int = setting("of geometry and potentials, 1 or 2; 1 for solids", 1)
     background: float | None = setting(

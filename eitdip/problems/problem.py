@@ -52,6 +52,9 @@ class Problem:
     settings: Mapping[str, object] = MappingProxyType({})
 
     def __post_init__(self):
+        if not isinstance(self.data, Data) or not isinstance(self.model, ForwardModel):
+            got = f"{type(self.model).__name__} and {type(self.data).__name__}"
+            raise ShapeError(f"{self.name}: got {got}, expected a ForwardModel and Data")
         if self.data.shape != self.model.range.shape:
             raise ShapeError(
                 f"{self.name}: got data of shape {self.data.shape}, expected the model's {self.model.range.shape}"

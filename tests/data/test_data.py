@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from eitdip.data.data import Data, as_mask, numbers, plain
+from eitdip.data.data import Data, as_mask, plain
 from eitdip.data.noise import Gaussian, Poisson
+from eitdip.data.numbers import numbers
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
 
 MASK = np.array([[True, True, False], [True, False, True]])

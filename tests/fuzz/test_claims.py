@@ -14,10 +14,11 @@ import eitdip
 from eitdip.data import fips
 from eitdip.data.matlab import DamagedError, checked
 from eitdip.errors import EitdipError, FileFormatError, InvalidDataError
+from eitdip.imaging.matrix_cache import cached
 from eitdip.mesh.files import read_domain, write_domain
 from eitdip.problems.load import detect, read
 from tests.cases.meshes import ring_disk
-from tests.fuzz.mutations import with_checksums
+from tests.fuzz.mutations import mutated, with_checksums
 from tests.fuzz.samples import SAMPLES
 
 HUGE = 10**12
@@ -263,3 +264,15 @@ def test_a_mesh_under_another_ending(tmp_path):
         (tmp_path / f"a{ending}").write_bytes((tmp_path / "a.msh").read_bytes())
         with pytest.raises(FileFormatError, match="cannot be read as a mesh"):
             read_domain(tmp_path / f"a{ending}")
+
+
+@pytest.mark.parametrize("number", range(30))
+def test_a_damaged_matrix_of_the_cache_is_made_again(number, tmp_path):
+    """Whatever NumPy or the archive say: what cannot be unpacked was a traceback."""
+    matrix = sparse.eye_array(4, format="csr")
+    cached("key", lambda: matrix, tmp_path)
+    (path,) = tmp_path.glob("*.npz")
+    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr", "shape")}
+    np.savez_compressed(path, **parts)
+    path.write_bytes(mutated(path.read_bytes(), np.random.default_rng(number)))
+    np.testing.assert_array_equal(cached("key", lambda: matrix, tmp_path).toarray(), np.eye(4))
