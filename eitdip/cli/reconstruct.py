@@ -138,4 +138,5 @@ def _check(summary: dict) -> dict[str, str]:
 
 
 def _table(rows: dict[str, str]) -> str:
-    return "\n".join(f"{name:<18}{value}" for name, value in rows.items())
+    width = max(18, *(len(name) + 2 for name in rows))
+    return "\n".join(f"{name:<{width}}{value}" for name, value in rows.items())

@@ -3,7 +3,10 @@
 import csv
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import meshio
@@ -57,6 +60,7 @@ def test_reconstruct_writes_everything(model, data, tmp_path, capsys):
     assert eitdip("reconstruct", data[model], "--out", out, *SMALL, "--seed", "3", pictures=True) == 0
     streams = capsys.readouterr()
     assert "misfit" in streams.out and str(out) in streams.out and streams.err == ""
+    assert re.search(r"^relative L2 over background +[0-9.]+$", streams.out, re.MULTILINE)
     assert {item.name for item in out.iterdir()} == FILES
     summary = json.loads((out / "result.json").read_text())
     assert set(summary) == KEYS
@@ -199,6 +203,15 @@ def test_info_and_help(capsys):
     assert eitdip("reconstruct", "--help") == 0
     text = capsys.readouterr().out
     assert all(f" {name} [" in text for name in ("steps", "threads", "h", "background", "views"))
+
+
+def test_a_reader_that_stops_reading_ends_the_command_quietly():
+    """eitdip info | head -1"""
+    command = [sys.executable, "-m", "eitdip", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 def bad_files(folder: Path, good: Path) -> dict[str, tuple[Path, str]]:
