@@ -55,8 +55,9 @@ def test_conjugate_gradients_must_converge(rng, monkeypatch):
 
 
 @pytest.mark.parametrize(("count", "rank", "left"), [(60, 7, 7), (60, 19, 19), (60, 20, 60), (5, 1, 5), (2, 2, 2)])
-def test_dependent_rows_are_compressed_without_loss(rng, count, rank, left):
-    rows = rng.standard_normal((count, rank)) @ rng.standard_normal((rank, 40))
+@pytest.mark.parametrize("unit", [1e-14, 1.0, 1e9])
+def test_dependent_rows_are_compressed_without_loss(rng, unit, count, rank, left):
+    rows = unit * rng.standard_normal((count, rank)) @ rng.standard_normal((rank, 40))
     residual = rng.standard_normal(count)
     few, rest = compressed(rows, residual)
     assert few.shape == (left, 40) and rest.shape == (left,)

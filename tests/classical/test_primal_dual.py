@@ -145,8 +145,10 @@ def test_a_start_counts_only_where_the_image_may_be():
 
 
 def test_as_many_steps_as_are_said():
-    """100 for each push, and 500 of total variation."""
+    """100 for each push, and 500 of total variation; one is enough, which leads from the middle towards the data."""
     operator, y = identity((2, 4)), 0.3 * STEP
+    one = two_valued(operator, y, 0.0, [0.0], steps=1)
+    assert ((one - y).abs() < (0.5 - y).abs()).all()
     for steps, equal in ((100, True), (101, False)):
         found = two_valued(operator, y, 0.05, [0.0, 0.1]), two_valued(operator, y, 0.05, [0.0, 0.1], steps=steps)
         assert torch.equal(*found) is equal
