@@ -163,9 +163,9 @@ class Measurements:
         if self.truth is not None and (np.isinf(self.truth) | (self.truth <= 0)).any():
             raise NotPositiveError("truth: an entry is <= 0 or infinite; give a conductivity, and NaN outside the body")
         if self.model == "electrodes":
-            total = np.abs(self.sources.sum(axis=1))
-            if (total > 1e-6 * np.abs(self.sources).sum(axis=1)).any():
-                k = int(total.argmax())
+            unequal = np.abs(self.sources.sum(axis=1)) > 1e-6 * np.abs(self.sources).sum(axis=1)
+            if unequal.any():
+                k = int(unequal.argmax())
                 raise InvalidDataError(
                     f"currents: pattern {k} sums to {self.sources[k].sum():g}, expected 0: what enters must leave"
                 )

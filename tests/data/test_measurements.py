@@ -125,6 +125,9 @@ def test_arrays_are_copies_and_provenance_is_plain():
         ({"sources": np.ones(4)}, ShapeError, r"sources: got shape \(4,\), expected two axes"),
         ({"sources": adjacent(5)[:3]}, ShapeError, "moments: got 4 columns, expected 5 as sources"),
         ({"sources": np.eye(3, 4)}, InvalidDataError, "currents: pattern 0 sums to 1, expected 0"),
+        # 0.1 of 1e6 is rounding, 0.01 of 2 is not.
+        ({"sources": np.array([[1e6, 0.1 - 1e6, 0, 0], [1, -1, 0, 0], [1, -0.99, 0, 0]])}, InvalidDataError,
+         "currents: pattern 2 sums to 0.01, expected 0"),
         ({"sources": np.full((3, 4), np.nan)}, InvalidDataError, "sources: pattern 0 is not finite"),
         (
             {"sources": np.where(np.arange(12).reshape(3, 4) == 9, np.nan, adjacent(4)[:3])},
