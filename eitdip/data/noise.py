@@ -144,8 +144,10 @@ class Poisson(Noise):
 
 
 def _must_fit(name: str, array, mean: np.ndarray) -> None:
-    if np.shape(array) not in ((), mean.shape):
-        raise ShapeError(f"{name}: got shape {np.shape(array)}, expected that of the mean, {mean.shape}")
+    """Whether the array is one number, or of the shape of the mean, whose first axes may be many draws."""
+    shape = np.shape(array)
+    if shape and shape != mean.shape[-len(shape) :]:
+        raise ShapeError(f"{name}: got shape {shape}, expected that of the mean, {mean.shape}")
 
 
 def thin(counts: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
