@@ -138,5 +138,4 @@ def _check(summary: dict) -> dict[str, str]:
 
 
 def _table(rows: dict[str, str]) -> str:
-    width = max(18, *(len(name) + 2 for name in rows))
-    return "\n".join(f"{name:<{width}}{value}" for name, value in rows.items())
+    return "\n".join(f"{name:<17} {value}" for name, value in rows.items())
