@@ -60,7 +60,7 @@ def test_the_example_for_sinograms_runs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_the_commands_are_understood(words):
-    context = click.Context(app)
+    context = click.Context(app, **app.context_settings)  # commands keep what they first saw of it
     name, command, rest = app.resolve_command(context, words[1:])
     command.make_context(name, rest, parent=context)  # unknown options and missing arguments are errors
 
