@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eitdip.data.arrays import read_npz
 from eitdip.errors import EitdipError, FileFormatError, OptionError
 from eitdip.methods.options import Method, Running
 from eitdip.metrics.truth import BETTER
@@ -73,18 +74,27 @@ class Entry:
         return [value for result in self.results if (value := value_of(result, column)) is not None]
 
     def history(self, seed: int = 0) -> dict[str, np.ndarray]:
-        """The course of one seed's steps, from history.csv; empty for methods without a loop."""
+        """The course of one seed's steps, from history.csv; empty for methods without a loop.
+
+        Raises:
+            FileFormatError: If the file is damaged.
+        """
         path = self.folders[seed] / "history.csv"
         if not path.exists():
             return {}
-        with path.open() as file:
-            rows = list(csv.DictReader(file))
-        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        try:
+            rows = list(csv.DictReader(path.read_text().splitlines()))
+            return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        except (ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
+            raise _damaged(path, error) from error
 
     def picture(self, seed: int = 0) -> np.ndarray:
-        """The answer of one seed as a picture (H, W) or (3, H, W); of bodies S/m, NaN outside."""
-        with np.load(self.folders[seed] / "estimate.npz") as arrays:
-            return arrays["picture"]
+        """The answer of one seed as a picture (H, W) or (3, H, W); of bodies S/m, NaN outside.
+
+        Raises:
+            FileFormatError: If the file is damaged.
+        """
+        return read_npz(self.folders[seed] / "estimate.npz", ["picture"])["picture"]
 
 
 def compare(
@@ -208,17 +218,23 @@ def _finished(job: batch.Job, contender: Contender, running: Running, comm) -> b
                     )
                     if summary[name] != expected
                 ]
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise FileFormatError(f"{path}: damaged ({error}); remove {job.folder} to run it again") from error
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(path, error) from error
             if differing:
                 what = {"method": "method", "options": "settings", "hash": "data or mesh"}
                 names = ", ".join(what[name] for name in differing)
                 raise OptionError(f"{job.folder} holds a run of other {names}; choose another --out, or remove it")
+            earlier = Entry(contender.label, contender.name, (summary,), (job.folder,))
+            earlier.history(), earlier.picture()  # what the report will read is better refused now
     summary = from_root(summary, comm)
     limit = summary.get("running", {}).get("seconds")
     if summary.get("status") == Status.BUDGET and limit != running.seconds:  # of another time limit: not to be compared
         return None
     return batch.Outcome(contender.label, job.folder, summary)
+
+
+def _damaged(path: Path, error: Exception) -> FileFormatError:
+    return FileFormatError(f"{path}: damaged ({error}); remove {path.parent} to run it again")
 
 
 def value_of(result: dict, column: str) -> float | None:

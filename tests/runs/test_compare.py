@@ -286,11 +286,25 @@ def test_other_settings_are_refused_before_any_work(compared, data, capsys, monk
         assert "holds a run of other data or mesh; choose another" in capsys.readouterr().err
 
 
-def test_a_damaged_result_is_refused(compared, data, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("result.json", b'{"method": ', "result.json: damaged"),
+        ("result.json", b"\xff\xfe", "result.json: damaged"),
+        ("history.csv", b"loss,chi2\n1,none\n", "history.csv: damaged"),
+        ("history.csv", b"loss,chi2\n1\n", "history.csv: damaged"),
+        ("history.csv", b"", "history.csv: damaged"),
+        ("estimate.npz", b"PK", "estimate.npz: "),
+    ],
+)
+def test_a_damaged_result_is_refused_before_any_work(
+    name, content, message, compared, data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(comparison.batch, "reconstruct", lambda *a, **k: pytest.fail("it has begun"))
     shutil.copytree(compared / "pixels-tv", tmp_path / "pixels-tv")
-    (tmp_path / "pixels-tv" / "seed-0" / "result.json").write_text('{"method": ')
+    (tmp_path / "pixels-tv" / "seed-0" / name).write_bytes(content)
     assert eitdip("compare", data["dtn"], "--methods", "pixels-tv", *PIXELS, "--out", tmp_path, "--resume") == 2
-    assert "result.json: damaged" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_resume_nothing_of_an_earlier_run_is_taken(compared, data, tmp_path, monkeypatch):
