@@ -4,8 +4,8 @@ An outline is a region around the origin, of size about one; a `Shape` moves, tu
 units of the body's radius from its centre, as in `inclusions`; in a solid body a shape is extruded along z.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -13,15 +13,16 @@ from eitdip.errors import OptionError
 from eitdip.phantoms.inclusions import Phantom
 
 
-class Outline(Protocol):
+class Outline(ABC):
     """A region of the plane."""
 
+    @abstractmethod
     def contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Which points lie inside."""
 
 
 @dataclass(frozen=True)
-class Polygon:
+class Polygon(Outline):
     """Corners seen from the origin one after another: convex polygons, stars.
 
     Args:
@@ -43,7 +44,7 @@ class Polygon:
 
 
 @dataclass(frozen=True)
-class Blob:
+class Blob(Outline):
     """A wavy disc: the radius is 1 + sum of amplitude cos(k angle + phase) over waves k = 1, 2, ...
 
     Args:
@@ -61,7 +62,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Crescent:
+class Crescent(Outline):
     """The unit disc without another disc.
 
     Args:
@@ -77,7 +78,7 @@ class Crescent:
 
 
 @dataclass(frozen=True)
-class Handle:
+class Handle(Outline):
     """A disc with a bar to one side, like a pan.
 
     Args:
