@@ -6,7 +6,7 @@ import traceback
 import click
 
 from eitdip.errors import DivergenceError, EitdipError
-from eitdip.ranks.failures import all_failed
+from eitdip.ranks.failures import all_failed, end_all
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 130
 
@@ -30,8 +30,7 @@ def run(command, *, name: str) -> int:
     except Exception:
         mpi = sys.modules.get("mpi4py.MPI")
         if mpi is not None and mpi.COMM_WORLD.size > 1:
-            traceback.print_exc()  # a bug: show it, and do not let the other ranks wait
-            mpi.COMM_WORLD.Abort(1)
+            end_all(traceback.format_exc(), 1)  # a bug: show it, and do not let the other ranks wait
         raise
 
 
@@ -42,8 +41,7 @@ def _fail(message: str, code: int) -> int:
         click.echo(message, err=True)
         return code
     if not all_failed(comm):
-        click.echo(f"rank {comm.rank}: {message}", err=True)
-        comm.Abort(code)
+        end_all(message, code)
     if comm.rank == 0:
         click.echo(message, err=True)
     return code

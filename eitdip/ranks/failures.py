@@ -41,19 +41,24 @@ def ending_together(comm) -> Iterator[None]:
         yield
     except Exception as error:
         if not all_failed(comm):
-            end_all(error)
+            _end_by(error)
         raise
 
 
-def end_all(error: BaseException) -> None:
-    """End all ranks of the program, with the error as exit code: 3 diverged, 2 any other known one, else 1."""
+def end_all(words: str, code: int) -> None:
+    """End all ranks of the program with an exit code, after some words of this one on standard error."""
     from mpi4py import MPI
 
-    code = 3 if isinstance(error, DivergenceError) else 2 if isinstance(error, EitdipError) else 1
-    rank, name = MPI.COMM_WORLD.rank, type(error).__name__
-    sys.stderr.write(f"rank {rank}: {name}: {error} (not on all ranks, so all are ended)\n")
+    sys.stderr.write(f"rank {MPI.COMM_WORLD.rank}: {words}\n")
     sys.stderr.flush()
+    time.sleep(0.3)  # until mpiexec has passed them on: it drops what it holds when it ends
     MPI.COMM_WORLD.Abort(code)
+
+
+def _end_by(error: BaseException) -> None:
+    """The exit code is that of the command line: 3 diverged, 2 any other known error, else 1."""
+    code = 3 if isinstance(error, DivergenceError) else 2 if isinstance(error, EitdipError) else 1
+    end_all(f"{type(error).__name__}: {error} (not on all ranks, so all are ended)", code)
 
 
 @cache
@@ -68,6 +73,6 @@ def watch_uncaught() -> None:
     def hook(kind, error, trace):
         show(kind, error, trace)
         if not all_failed(MPI.COMM_WORLD):
-            end_all(error)
+            _end_by(error)
 
     sys.excepthook = hook

@@ -85,7 +85,7 @@ def reconstruct(jobs: list[Job], running: Running, *, comm, resume: bool = False
         An outcome per job, in their order, the same on every rank.
     """
     use_threads(running.threads)  # here, where all ranks are in step
-    with Interruption(comm) as interruption, divided(len(jobs), comm) as team:
+    with ending_together(comm), Interruption(comm) as interruption, divided(len(jobs), comm) as team:
         done = {}
         for number in team.items:
             job = jobs[number]

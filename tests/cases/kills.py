@@ -18,7 +18,7 @@ from eitdip.writing import scratch_of
 _CONTEXT = get_context("forkserver")
 # What a command imports; PETSc and gmsh may be missing, and are then tried in vain once.
 _CONTEXT.set_forkserver_preload(
-    ["tests.cases.commands", "eitdip.problems.bodies", "eitdip.runs.report", "eitdip.plot", "scipy.io", "gmsh"]
+    ["tests.cases.commands", "eitdip.problems.bodies", "eitdip.runs.report", "torch._dynamo", "scipy.io", "gmsh"]
 )
 STAGES = ("half", "written", "moved")
 

@@ -60,9 +60,9 @@ SOLVERS = ("cholesky-blr", "last-factor", "multigrid")
 WITH_SOLVERS = ("electrodes", "solid-dirichlet")
 
 
-def variants(ranks: int) -> dict[str, tuple[str, dict]]:
-    """Names of all ways to run: name of the model and keywords, by model, ranks per mesh and solver."""
-    shapes = [n for n in range(1, ranks + 1) if ranks % n == 0]
+def variants(ranks: int, shapes: list[int] | None = None) -> dict[str, tuple[str, dict]]:
+    """Ways to run: name of the model and keywords, by model, ranks per mesh (by default all) and solver."""
+    shapes = shapes or [n for n in range(1, ranks + 1) if ranks % n == 0]
     ways = {f"{name}/{n}": (name, {"mesh_ranks": n}) for name in MODELS for n in shapes}
     for solver in SOLVERS:
         ways |= {

@@ -2,7 +2,7 @@
 
 usage: mpiexec -n N python run_batches.py FOLDER [bug]
 
-FOLDER has a.h5, b.h5, bad.h5 and, with ASTRA, disc.mat. With "bug", one rank fails in an unforeseen way.
+FOLDER has a.h5, b.h5, bad.h5 and, with ASTRA, disc.mat. With "bug", one rank at last fails in an unforeseen way.
 """
 
 import io
@@ -18,6 +18,7 @@ from eitdip.cli import app
 from eitdip.cli.exits import run
 from eitdip.ranks.collectives import world
 from eitdip.runs import output, session
+from tests.cases.commands import settle
 
 SETTINGS = {"h": 0.35, "size": 16, "channels": 4, "levels": 1, "steps": 5, "checkpoint_seconds": 0, "views": 10}
 
@@ -35,6 +36,7 @@ def eitdip(*arguments) -> dict[str, list]:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = command(*arguments)
+    settle()
     said = {"codes": code, "out": out.getvalue(), "err": err.getvalue()}
     return {name: world().allgather(value) for name, value in said.items()}
 
@@ -112,13 +114,13 @@ def main() -> None:
     output.write_pictures = lambda *arguments: None
     plot.images = plot.pictures = plot.against_time = lambda path, *arguments, **looks: path.write_bytes(b"")
     folder = Path(sys.argv[1])
+    said = run_all(folder)
+    if world().rank == 0:
+        print(json.dumps(said), flush=True)
     if sys.argv[2:] == ["bug"]:
         both = folder / "a.h5", next(folder.glob("disc.mat"), folder / "b.h5")
         long = words(steps=100000, size=16, h=0.35)
         on_the_last_rank(bug, lambda: command("reconstruct", *both, *long, "--out", folder / "bug"))
-    said = run_all(folder)
-    if world().rank == 0:
-        print(json.dumps(said))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,14 @@ def folder(tmp_path_factory) -> Path:
     return found
 
 
+def test_a_fault_on_the_second_of_two_ranks_ends_both(folder):
+    """Some stages of which both ranks hear, and at last one at which the other can only be ended."""
+    told = ["reading", "device", "solve", "checkpoint", "output"]
+    found = ended(folder, "unforeseen", 2, 1, [*told, "network"])
+    assert {stage: how for stage, (how, _) in found.items()} == dict.fromkeys(told, "error") | {"network": "abort"}
+    assert all(seconds < LIMIT for _, seconds in found.values()), found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])

@@ -1,6 +1,7 @@
 """1 = 2 = 3 = 4 ranks, and errors that end on all ranks."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +26,46 @@ def serial() -> dict[str, dict[str, np.ndarray]]:
     return {name: evaluate(make(alone())) for name, make in MODELS.items()}
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_any_number_of_ranks_gives_the_serial_result(ranks, serial, mpiexec, tmp_path):
-    """By patterns, by domain and by groups of both; plane and solid; with every solver."""
-    out = tmp_path / "results.npz"
-    mpiexec(ranks, HERE / "run_models.py", str(out), timeout=300)
-    results = np.load(out)
-    assert int(results["ranks"]) == ranks  # and not that many programs of one rank each
-    for way, (name, _) in variants(ranks).items():
+def assert_serial(results, ways: dict, serial: dict) -> None:
+    for way, (name, _) in ways.items():
         for key, expected in serial[name].items():
             difference = np.abs(results[f"{way}.{key}"] - expected).max()
             assert difference <= 1e-10 * np.abs(expected).max(), f"{way}: {key}"
 
 
+@pytest.fixture(scope="module")
+def on_ranks(mpiexec, tmp_path_factory):
+    """What the models give on a number of ranks, and what these say of errors: one start for both."""
+
+    @cache
+    def run(ranks: int) -> tuple[dict[str, np.ndarray], list[str]]:
+        out = tmp_path_factory.mktemp("models") / "results.npz"
+        lines = mpiexec(ranks, HERE / "run_models.py", str(out), "errors", timeout=360).splitlines()
+        return dict(np.load(out)), lines
+
+    return run
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_an_error_on_one_rank_ends_the_call_on_all(ranks, mpiexec):
-    lines = mpiexec(ranks, HERE / "run_errors.py", timeout=60).splitlines()
+def test_any_number_of_ranks_gives_the_serial_result(ranks, serial, on_ranks):
+    """By patterns and by domain; plane and solid; with every solver."""
+    results, _ = on_ranks(ranks)
+    assert int(results["ranks"]) == ranks  # and not that many programs of one rank each
+    assert_serial(results, variants(ranks), serial)
+
+
+@pytest.mark.parametrize("shapes", [pytest.param([1, 4], marks=pytest.mark.slow), [2]])
+def test_four_ranks_give_the_serial_result(shapes, serial, mpiexec, tmp_path):
+    """By groups of both; the slow way by patterns and by domain, as fewer ranks do."""
+    mpiexec(4, HERE / "run_models.py", str(tmp_path / "results.npz"), ",".join(map(str, shapes)), timeout=300)
+    results = np.load(tmp_path / "results.npz")
+    assert int(results["ranks"]) == 4
+    assert_serial(results, variants(4, shapes), serial)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_an_error_on_one_rank_ends_the_call_on_all(ranks, on_ranks):
+    _, lines = on_ranks(ranks)
     seen = {case["case"]: case["seen"] for case in map(json.loads, lines)}
     own, *others = reversed(seen.pop("anchored"))
     assert own == ["Anchored", "a handle"]
