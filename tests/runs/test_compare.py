@@ -61,7 +61,7 @@ def whole(data, tmp_path_factory) -> dict[str, list[dict]]:
     found = {}
     for kind in ("cem", "disc"):
         out = tmp_path_factory.mktemp(kind)
-        assert eitdip(*of(kind, data, steps=30), "--out", out) == 0
+        assert eitdip(*of(kind, data, steps=12), "--out", out) == 0
         found[kind] = steady(out)
     return found
 
@@ -372,7 +372,7 @@ def test_seconds_before_an_interruption_count(data, tmp_path, monkeypatch):
     ],
 )
 def test_killed_at_several_moments_and_resumed(kind, moments, data, whole, tmp_path):
-    command = [*of(kind, data, steps=30), "--out", tmp_path, "--resume"]
+    command = [*of(kind, data, steps=12), "--out", tmp_path, "--resume"]
     first = tmp_path / KINDS[kind][0].split(",")[0] / "seed-0" / "result.json"
     for moment in moments:
         killed(*command, when=tmp_path / moment)
@@ -388,11 +388,11 @@ def test_killed_at_several_moments_and_resumed(kind, moments, data, whole, tmp_p
 
 @pytest.mark.parametrize("kind", ["cem", "disc"])
 def test_interrupted_by_the_user_and_resumed(kind, data, whole, tmp_path, capsys):
-    command = [*of(kind, data, steps=30), "--out", tmp_path]
+    command = [*of(kind, data, steps=12), "--out", tmp_path]
     network = tmp_path / "dip-tv" / "seed-0"
-    first = 30 if kind == "cem" else 0  # steps of the method before it
-    assert interrupted(*command, step=first + 15) == 130
-    assert "dip-tv: interrupted after 15 steps; go on with --resume" in capsys.readouterr().out
+    first = 12 if kind == "cem" else 0  # steps of the method before it
+    assert interrupted(*command, step=first + 6) == 130
+    assert "dip-tv: interrupted after 6 steps; go on with --resume" in capsys.readouterr().out
     assert not (network / "result.json").exists() and not (tmp_path / "report.html").exists()
     assert eitdip(*command, "--resume") == 0
     assert steady(tmp_path) == whole[kind]
