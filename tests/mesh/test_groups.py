@@ -4,7 +4,7 @@ import meshio
 import numpy as np
 import pytest
 
-from eitdip.errors import FileFormatError, InvalidDataError
+from eitdip.errors import InvalidDataError
 from eitdip.mesh import Domain, read_domain
 from tests.cases.meshes import curved, rectangle, ring_disk
 from tests.cases.solids import box_with_electrodes
