@@ -13,6 +13,8 @@ STREAMS = (
     "sample points",
     "noise of pairs",
     "order of pairs",
+    "simulated tanks",
+    "errors of tanks",
 )
 
 

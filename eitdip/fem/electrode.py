@@ -103,7 +103,34 @@ class CompleteElectrodeModel(ElectricalModel):
             LinearSolverError: If a contact impedance is so small against radius / conductivity that rounding errors
                 would decide the voltages.
         """
-        sigma = check_sigma(from_root(x, self.layout.everyone), self.domain)
+        potentials, inverse = self._solved(check_sigma(from_root(x, self.layout.everyone), self.domain))
+        states, leads = inverse @ self.currents.T, inverse @ self.measurements.T
+        voltages = states.T @ self.measurements.T
+        derivative = PairSensitivity(self.discretization, self.range, potentials, states, leads, -1.0, self.layout)
+        return voltages, derivative
+
+    def transfer(self, conductivities) -> np.ndarray:
+        """Transfer matrices of many conductivities: what any currents and voltage patterns would measure.
+
+        Voltages of currents I (K, L) and patterns W (M, L) are I Z W^T. One factorization and L solves each.
+
+        Args:
+            conductivities: Shape (B, N) in file order, S/m, strictly positive. Rank 0's copy counts.
+
+        Returns:
+            Shape (B, L, L), V/A, symmetric: column l has the electrode voltages, of zero mean, for one unit of current
+            into electrode l that leaves through all alike.
+
+        Raises:
+            ShapeError, NotPositiveError, LinearSolverError: As `linearize`.
+        """
+        conductivities = from_root(conductivities, self.layout.everyone)
+        if np.ndim(conductivities) != 2:
+            raise ShapeError(f"conductivities: got shape {np.shape(conductivities)}, expected (B, {self.domain.size})")
+        return np.array([self._solved(check_sigma(sigma, self.domain))[1] for sigma in conductivities])
+
+    def _solved(self, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Phi at this rank's nodes, shape (n, L), and the inverse of the electrodes' admittance, shape (L, L)."""
         self.system.update(sigma)
         potentials = self.system.solve(self._covered, self._coupling)
         # Schur complement; symmetric by reciprocity, and zero on constants by construction.
@@ -111,11 +138,7 @@ class CompleteElectrodeModel(ElectricalModel):
         contacts = self._coupling.sum(axis=0)
         admittance = np.diag(contacts) - returned
         self._check_digits(np.diag(admittance) / contacts, sigma)
-        inverse = _pseudo_inverse(0.5 * (admittance + admittance.T))
-        states, leads = inverse @ self.currents.T, inverse @ self.measurements.T
-        voltages = states.T @ self.measurements.T
-        derivative = PairSensitivity(self.discretization, self.range, potentials, states, leads, -1.0, self.layout)
-        return voltages, derivative
+        return potentials, _pseudo_inverse(0.5 * (admittance + admittance.T))
 
     def _check_digits(self, shares: np.ndarray, sigma: np.ndarray) -> None:
         """Shares (L,) of what is left of the contacts' admittances; the same on all ranks."""

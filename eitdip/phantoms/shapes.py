@@ -5,7 +5,9 @@ units of the body's radius from its centre, as in `inclusions`; in a solid body 
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, repeat
 
 import numpy as np
 
@@ -128,6 +130,8 @@ def random_shapes(
     low: tuple[float, float] = (0.1, 0.5),
     high: tuple[float, float] = (2.0, 6.0),
     reach: float = 1.0,
+    gap: float | None = None,
+    sizes: tuple[float, float] = (0.1, 0.4),
 ) -> Phantom:
     """One to `most` objects of all kinds, resistive or conductive; they may touch, overlap, and reach the wall.
 
@@ -136,21 +140,42 @@ def random_shapes(
         most: Largest number of objects, at least 1.
         low, high: Ranges of the contrasts of resistive and of conductive objects; the logarithm is uniform in them.
         reach: Largest distance of an object's farthest point from the centre, about, in units of the radius.
+        gap: Least distance between objects, about, in the same unit: what finds no place in 20 tries is left out. By
+            default objects are put anywhere.
+        sizes: Range of what one unit of an outline is, over the reach.
 
     Raises:
         OptionError: If most < 1, or a range is out of order or not positive.
     """
     if most < 1:
         raise OptionError(f"most: got {most}, expected at least 1 object")
-    for name, (least, largest) in (("low", low), ("high", high)):
-        if not 0 < least <= largest < np.inf:
-            raise OptionError(f"{name}: got {least} to {largest}, expected 0 < least <= largest contrast")
-    return Phantom("random shapes", tuple(_shape(rng, low, high, reach) for _ in range(rng.integers(1, most + 1))))
+    for name, (least, largest) in (("low", low), ("high", high), ("sizes", sizes)):
+        if not 0 < least <= largest < (1 if name == "sizes" else np.inf):
+            kind = "size, below 1" if name == "sizes" else "contrast"
+            raise OptionError(f"{name}: got {least} to {largest}, expected 0 < least <= largest {kind}")
+    count = int(rng.integers(1, most + 1))
+    shapes = (_shape(rng, low, high, reach, sizes) for _ in repeat(None))
+    return Phantom("random shapes", tuple(islice(shapes, count) if gap is None else _apart(shapes, count, gap)))
 
 
-def _shape(rng: np.random.Generator, low, high, reach: float) -> Shape:
+def _apart(shapes: Iterator[Shape], count: int, gap: float) -> list[Shape]:
+    """Objects of which none, enlarged by the gap, covers one of 64 x 64 points of another."""
+    axis = (np.arange(64) + 0.5) / 32 - 1
+    points = np.stack(np.meshgrid(axis, axis), axis=-1)
+    taken, kept = np.zeros(points.shape[:2], bool), []
+    for _ in range(count):
+        for shape in islice(shapes, 20):
+            larger = replace(shape, radii=(shape.radii[0] + gap, shape.radii[1] + gap))
+            if not (larger.contains(points) & taken).any():
+                kept.append(shape)
+                taken |= shape.contains(points)
+                break
+    return kept
+
+
+def _shape(rng: np.random.Generator, low, high, reach: float, sizes) -> Shape:
     outline = _KINDS[rng.integers(len(_KINDS))](rng)
-    size = rng.uniform(0.1, 0.4) * reach
+    size = rng.uniform(*sizes) * reach
     radii = size, size * rng.uniform(0.6, 1.0)
     distance, direction = (reach - size) * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
     center = float(distance * np.cos(direction)), float(distance * np.sin(direction))
@@ -170,6 +195,12 @@ def _star(rng: np.random.Generator) -> Polygon:
     return Polygon(tuple((np.pi * np.arange(2 * n) / n).tolist()), (1.0, inner) * n)
 
 
+def _bar(rng: np.random.Generator) -> Polygon:
+    """A rectangle, from a thin bar to a square."""
+    half = float(np.arctan(rng.uniform(0.2, 1.0)))
+    return Polygon((-half, half, np.pi - half, np.pi + half), (1.0,) * 4)
+
+
 def _blob(rng: np.random.Generator) -> Blob:
     amplitudes = rng.uniform(0, 0.3, 4) / np.arange(1, 5)
     return Blob(tuple((amplitudes / (1 + amplitudes.sum())).tolist()), tuple(rng.uniform(0, 2 * np.pi, 4).tolist()))
@@ -178,6 +209,7 @@ def _blob(rng: np.random.Generator) -> Blob:
 _KINDS = (
     lambda rng: Blob((), ()),  # an ellipse, by its two radii
     _polygon,
+    _bar,
     _star,
     _blob,
     lambda rng: Crescent(float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.4, 0.8))),

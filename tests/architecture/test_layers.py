@@ -58,7 +58,7 @@ OWNERS = {
 
 # Rooms that only some may enter, though their row would let them: what is true of tanks and of images knows neither.
 DOORS = {
-    "fem": {"eitdip.problems.bodies", "eitdip.problems.simulate_bodies"},
+    "fem": {"eitdip.problems.bodies", "eitdip.problems.simulate_bodies", "eitdip.problems.simulate_transfer"},
     "imaging": {"objective", "classical", "supervised", "problems", "methods"},  # objective: operators on tensors
 }
 

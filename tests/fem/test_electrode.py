@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
@@ -184,3 +185,21 @@ class TestErrors:
     def test_a_domain_without_electrodes(self):
         with pytest.raises(InvalidDataError, match="got 0 tagged electrodes, expected at least 2"):
             CompleteElectrodeModel(ring_disk(4), np.zeros((1, 0)), 0.1)
+
+
+def test_transfer_matrices_give_the_voltages_of_any_patterns():
+    domain = ring_disk(4, 8)
+    currents = np.eye(8)[:3] - np.eye(8)[1:4]
+    patterns = np.eye(8)[:4] - np.eye(8)[4:]
+    model = CompleteElectrodeModel(domain, currents, 1e-3, patterns)
+    sigmas = np.exp(np.random.default_rng(0).standard_normal((3, len(domain.cells))))
+    transfer = model.transfer(sigmas)
+    assert transfer.shape == (3, 8, 8)
+    for matrix, sigma in zip(transfer, sigmas, strict=True):
+        assert_allclose(currents @ matrix @ patterns.T, model(sigma), rtol=1e-10, atol=1e-12)
+        assert_allclose(matrix, matrix.T, rtol=1e-12)
+        assert_allclose(matrix.sum(axis=0), 0, atol=1e-10)
+    with pytest.raises(ShapeError, match=r"conductivities: got shape \(\d+,\), expected \(B, "):
+        model.transfer(sigmas[0])
+    with pytest.raises(NotPositiveError):
+        model.transfer(-sigmas)

@@ -86,8 +86,21 @@ def test_random_bodies_on_a_mesh():
         ({"most": 0}, "most: got 0"),
         ({"low": (0.0, 0.5)}, "low: got 0.0 to 0.5"),
         ({"high": (6.0, 2.0)}, "high: got 6.0 to 2.0"),
+        ({"sizes": (0.2, 1.0)}, "sizes: got 0.2 to 1.0, .* size, below 1"),
     ],
 )
 def test_bad_ranges(wrong, message):
     with pytest.raises(OptionError, match=message):
         random_shapes(np.random.default_rng(0), **wrong)
+
+
+def test_objects_keep_a_gap():
+    points = np.stack([X, Y], axis=-1)[::6, ::6] / 2
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        shapes = random_shapes(rng, gap=0.08).inclusions
+        masks = [shape.contains(points) for shape in shapes]
+        assert shapes and sum(mask.astype(int) for mask in masks).max() == 1
+    # Half of all pairs would overlap or touch otherwise.
+    touching = [random_shapes(np.random.default_rng(i)).inclusions for i in range(60)]
+    assert max(sum(s.contains(points).astype(int) for s in shapes).max() for shapes in touching) > 1

@@ -1,0 +1,171 @@
+"""Simulated tanks for training: transfer matrices of random bodies, and what they are made of.
+
+The transfer matrix Z (L x L) holds what any currents and voltage patterns would measure, so that patterns, missing
+electrodes, noise, gains and the tank's own symmetries can be drawn anew whenever a tank is used. Kept is Z - Z_empty:
+the empty tank is measured too, and most of a tank's imperfections cancel.
+
+All is in units of the tank: for a background sigma0 (S/m) matrices are to be divided by sigma0.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from eitdip.data.streams import stream
+from eitdip.errors import OptionError
+from eitdip.fem import CompleteElectrodeModel
+from eitdip.mesh import Domain, Tank
+from eitdip.phantoms import Phantom, random_shapes
+from eitdip.ranks.collectives import alone
+
+SIDE = 128  # pixels of the classes, over the tank's bounding square
+PER_MESH = 60  # tanks: with 60 a mesh and its symbolic analysis cost a tenth of all
+
+
+@dataclass(frozen=True)
+class TankFamily:
+    """What simulated tanks may be.
+
+    Args:
+        tank: The tank as it should be.
+        edges: Edge lengths of meshes over the radius, from and to; the inversion's must differ.
+        electrode_error: Standard deviation of each end of an electrode along the wall, over the radius.
+        wall_error: Standard deviation of the wall's radius, relative.
+        contact: Contact impedances, from and to, over radius / background; each electrode's differs by a factor
+            whose logarithm has the deviation `contact_spread`.
+        contact_spread: See above.
+        contact_change: Largest deviation of the logarithm of a further factor, between the empty tank and the others.
+        water: Standard deviation of the background's logarithm against that of the empty tank.
+        most: Largest number of objects.
+        low, high: Contrasts of resistive and of conductive objects.
+        sizes: Half extents of objects over the radius, about.
+        touching: Share of tanks whose objects may touch or overlap.
+    """
+
+    tank: Tank
+    edges: tuple[float, float] = (0.036, 0.046)
+    electrode_error: float = 0.0045  # 0.5 mm of 115 mm
+    wall_error: float = 0.003
+    contact: tuple[float, float] = (6.5e-6, 6.5e-4)
+    contact_spread: float = 0.5
+    contact_change: float = 0.3
+    water: float = 0.03
+    most: int = 4
+    low: tuple[float, float] = (0.003, 0.05)
+    high: tuple[float, float] = (8.0, 150.0)
+    sizes: tuple[float, float] = (0.13, 0.42)
+    touching: float = 0.1
+
+    def __post_init__(self):
+        if self.tank.electrode_count < 2:
+            raise OptionError(f"tank: got {self.tank.electrode_count} electrodes, expected at least 2")
+        for name, (least, largest) in (("edges", self.edges), ("contact", self.contact)):
+            if not 0 < least <= largest < np.inf:
+                raise OptionError(f"{name}: got {least} to {largest}, expected 0 < from <= to")
+
+    @property
+    def hash(self) -> str:
+        """Of all settings: 16 hex digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """`PER_MESH` tanks on one mesh, the same bits whenever they are asked for.
+
+    Args:
+        family: What they may be.
+        seed: Of all draws.
+        number: Which mesh, >= 0.
+
+    Returns:
+        Transfer matrices minus that of the empty tank, float32 (PER_MESH, L, L), 1 / background; classes, uint8
+        (PER_MESH, SIDE, SIDE), row 0 at the top: 0 water, 1 resistive, 2 conductive.
+    """
+    rng = stream(seed, "simulated tanks", number)
+    domain = _imperfect(family, rng)
+    scale = family.tank.radius
+    contact = scale * np.exp(rng.uniform(*np.log(family.contact)))
+    contact = contact * np.exp(family.contact_spread * rng.standard_normal(family.tank.electrode_count))
+    change = rng.uniform(0, family.contact_change) * rng.standard_normal(len(contact))
+    water, samples = np.exp(family.water * rng.standard_normal(PER_MESH)), _samples(domain)
+    bodies = [_classes_and_contrasts(_objects(family, rng)) for _ in range(PER_MESH)]
+    # Between two phases in the plane the geometric mean is Keller's and Dykhne's law of mixtures; the arithmetic mean
+    # would enlarge metal by about half a cell and shrink insulators.
+    sigmas = [
+        w * np.exp(log_contrast.ravel()[samples].mean(axis=1))
+        for w, (_, log_contrast) in zip(water, bodies, strict=True)
+    ]
+    empty = _model(domain, contact).transfer(np.ones((1, len(domain.cells))))
+    full = _model(domain, contact * np.exp(change)).transfer(np.stack(sigmas))
+    return (full - empty).astype(np.float32), np.stack([classes for classes, _ in bodies])
+
+
+def _model(domain: Domain, contact: np.ndarray) -> CompleteElectrodeModel:
+    ground = np.eye(len(contact))[:1] - np.eye(len(contact))[1:2]  # no matter: the matrix tells all currents
+    return CompleteElectrodeModel(domain, ground, contact, comm=alone(), solver="cholesky")
+
+
+@lru_cache(maxsize=8)
+def _mesh(tank: Tank, step: int, edges: tuple[float, float]) -> Domain:
+    """One of eight perfect meshes: gmsh takes 0.2 to 0.3 s, as long as 30 tanks."""
+    least, largest = edges
+    return tank.mesh(tank.radius * (least + (largest - least) * (step + 0.5) / 8))
+
+
+def _imperfect(family: TankFamily, rng: np.random.Generator) -> Domain:
+    """A mesh with electrodes out of place and the wall out of round."""
+    tank = family.tank
+    domain = _mesh(tank, int(rng.integers(8)), family.edges)
+    angle = np.arctan2(domain.points[:, 1], domain.points[:, 0])
+    depth = np.hypot(*domain.points.T) / tank.radius
+    ends, moved = _ends(tank), family.electrode_error * rng.standard_normal(2 * tank.electrode_count)
+    shift = np.interp(angle, ends, moved[: len(ends)], period=2 * np.pi)
+    waves = np.arange(2, 7)  # 2: an ellipse; 6: five dents
+    amplitudes, phases = rng.standard_normal(5) * family.wall_error * np.sqrt(2 / 5), rng.uniform(0, 2 * np.pi, 5)
+    radial = (amplitudes * np.cos(np.outer(angle, waves) + phases)).sum(axis=1)
+    # Both fade away from the wall: shifts of electrodes within about one, dents towards the middle.
+    angle = angle + shift * depth**16
+    points = domain.points * (1 + radial * depth**2)[:, None]
+    size = np.hypot(*points.T)
+    points = np.stack([size * np.cos(angle), size * np.sin(angle)], axis=1)
+    return replace(domain, points=points)
+
+
+def _ends(tank: Tank) -> np.ndarray:
+    """Angles of the electrodes' ends, rad."""
+    middles = np.radians(tank.first) + 2 * np.pi * np.arange(tank.electrodes) / tank.electrodes
+    half = 0.5 * tank.width / tank.radius
+    return np.sort(np.concatenate([middles - half, middles + half]) % (2 * np.pi))
+
+
+def _samples(domain: Domain) -> np.ndarray:
+    """The pixels of six points of each cell, shape (C, 6)."""
+    inner = np.array([[4, 1, 1], [1, 4, 1], [1, 1, 4], [3, 3, 0.5], [3, 0.5, 3], [0.5, 3, 3]])
+    points = np.einsum("qv,cvx->cqx", inner / inner.sum(axis=1, keepdims=True), domain.points[domain.corners])
+    half = 0.5 * np.ptp(domain.points, axis=0).max()
+    column, row = np.moveaxis(np.clip(SIDE * (0.5 + 0.5 * points / half), 0, SIDE - 1).astype(int), -1, 0)
+    return (SIDE - 1 - row) * SIDE + column
+
+
+def _objects(family: TankFamily, rng: np.random.Generator) -> Phantom:
+    gap = None if rng.random() < family.touching else rng.uniform(0.02, 0.12)
+    reach = rng.uniform(0.85, 0.98)
+    return random_shapes(rng, family.most, family.low, family.high, reach, gap, family.sizes)
+
+
+def _classes_and_contrasts(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and logarithms of contrasts over the bounding square, shape (SIDE, SIDE)."""
+    axis = (np.arange(SIDE) + 0.5) * 2 / SIDE - 1
+    classes, logarithm = np.zeros((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE))
+    for shape in phantom.inclusions:
+        # Outlines reach to about one; only the square around an object is looked at, for speed.
+        reach = 1.5 * max(shape.radii)
+        columns, rows = (slice(*np.searchsorted(axis, [c - reach, c + reach])) for c in shape.center)
+        inside = shape.contains(np.stack(np.meshgrid(axis[columns], axis[rows]), axis=-1))
+        window = slice(SIDE - rows.stop, SIDE - rows.start), columns
+        classes[window][inside[::-1]] = 1 if shape.contrast < 1 else 2
+        logarithm[window][inside[::-1]] = np.log(shape.contrast)
+    return classes, logarithm
