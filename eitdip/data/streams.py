@@ -15,6 +15,9 @@ STREAMS = (
     "order of pairs",
     "simulated tanks",
     "errors of tanks",
+    "training pairs",
+    "held-out pairs",
+    "first weights",
 )
 
 

@@ -2,6 +2,7 @@
 
 from eitdip.phantoms.ellipses import Ellipses, random_ellipses, shepp_logan
 from eitdip.phantoms.inclusions import Bump, Ellipsoid, Inclusion, Phantom, phantom
+from eitdip.phantoms.pictures import random_picture
 from eitdip.phantoms.shapes import Blob, Crescent, Handle, Polygon, Shape, random_shapes
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Shape",
     "phantom",
     "random_ellipses",
+    "random_picture",
     "random_shapes",
     "shepp_logan",
 ]

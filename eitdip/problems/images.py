@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import torch
 
 from eitdip.data.data import Data
 from eitdip.data.numbers import number, numbers
@@ -73,6 +74,20 @@ class Image(Unknown):
     def free(self) -> Link:
         """The link to any real values."""
         return Affine(0.0, self.unit)
+
+    def network_input(self, first: torch.Tensor) -> torch.Tensor:
+        """What a network sees of approximate images.
+
+        Args:
+            first: A^+ y of several data, shape (B, *space.shape).
+
+        Returns:
+            Shape (B, channels, *shape), float32: the images less `start`, over the unit.
+        """
+        scaled = (first - self.start) / self.unit
+        if self.complex:
+            scaled = torch.view_as_real(scaled).movedim(-1, 1)
+        return (scaled if self.channels > 1 else scaled[:, None]).float()
 
     def mean(self, fields):
         return np.mean(fields, axis=0)

@@ -1,0 +1,73 @@
+"""How a network is trained on pairs, and the moving parts of that for the one loop."""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from eitdip.pretraining.loss import PairsLoss
+from eitdip.pretraining.source import PairSource
+from eitdip.reconstruction import Budget, FirstOf, HeldOut, Result, StoppingRule, TimeBudget
+from eitdip.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class Training(Settings):
+    """How a network is trained."""
+
+    steps: int = setting("largest number of steps", 2000, least=1)
+    batch: int = setting("pairs in a step, over all ranks", 16, least=1)
+    learning_rate: float = setting("of AdamW at its height", 2e-3, above=0)
+    rise: float = setting("share of the steps in which the rate rises to its height; then it falls to 0", 0.05,
+                          above=0, below=1)  # fmt: skip
+    decay: float = setting("of the weights towards zero in a step, over the rate", 1e-4, least=0)
+    average: float = setting("decay of the moving average of the weights, which is what is kept", 0.999, least=0,
+                             below=1)  # fmt: skip
+    look: int = setting("steps between two looks at the held-out pairs", 100, least=1)
+    patience: int = setting("looks without improvement after which the training ends", 20, least=1)
+    seconds: float = setting("largest time that the steps may take, s; 0 for any", 0.0, least=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Trainee:
+    """A training as `eitdip.reconstruction.reconstruct` takes it."""
+
+    objective: PairsLoss
+    optimizer: torch.optim.Optimizer
+    schedule: object
+    stop: StoppingRule
+
+
+def begin(network: nn.Module, source: PairSource, loss: nn.Module, training: Training, comm=None) -> Trainee:
+    """Objective, optimizer, schedule of its rate, and stopping rule.
+
+    Args:
+        network: With its first weights; it is changed in place.
+        source: Of the pairs.
+        loss: As for `PairsLoss`.
+        training: Settings.
+        comm: Ranks that share each batch, within `eitdip.ranks.gradients.training_together`.
+    """
+    objective = PairsLoss(
+        network, source, loss, batch=training.batch, decay=training.average, look=training.look, comm=comm
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=training.learning_rate, weight_decay=training.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, training.learning_rate, training.steps, pct_start=training.rise, cycle_momentum=False
+    )
+    rules = [HeldOut(training.patience * training.look), Budget(training.steps)]
+    rules += [TimeBudget(training.seconds)] if training.seconds else []
+    return Trainee(objective, optimizer, schedule, FirstOf(*rules))
+
+
+def record(training: Training, source: PairSource, result: Result) -> dict:
+    """How a network was trained, and how well, as JSON values for `Weights.provenance`."""
+    held = result.history["held_out"]
+    return {
+        "training": asdict(training),
+        "pairs": source.hash,
+        "steps": result.iterations,
+        "kept": result.kept,
+        "held-out loss": float(held[result.kept]),
+        "seconds": round(float(result.history["seconds"][-1]), 1),
+    }
