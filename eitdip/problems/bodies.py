@@ -44,6 +44,7 @@ class Body(Unknown):
     """
 
     low, high, unit = 0.0, None, None
+    window = MARGIN  # half extent of images over that of the body
 
     def __init__(self, space: fem.Discretization, background: float):
         self.discretization, self.domain = space, space.domain

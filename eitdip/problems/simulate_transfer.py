@@ -10,16 +10,19 @@ All is in units of the tank: for a background sigma0 (S/m) matrices are to be di
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 
+from eitdip import __version__
 from eitdip.data.streams import stream
+from eitdip.data.transfers import record
 from eitdip.errors import OptionError
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.mesh import Domain, Tank
 from eitdip.phantoms import Phantom, random_shapes
-from eitdip.ranks.collectives import alone
+from eitdip.ranks.collectives import alone, world
 
 SIDE = 128  # pixels of the classes, over the tank's bounding square
 PER_MESH = 60  # tanks: with 60 a mesh and its symbolic analysis cost a tenth of all
@@ -94,13 +97,28 @@ def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarr
     bodies = [_classes_and_contrasts(_objects(family, rng)) for _ in range(PER_MESH)]
     # Between two phases in the plane the geometric mean is Keller's and Dykhne's law of mixtures; the arithmetic mean
     # would enlarge metal by about half a cell and shrink insulators.
-    sigmas = [
-        w * np.exp(log_contrast.ravel()[samples].mean(axis=1))
-        for w, (_, log_contrast) in zip(water, bodies, strict=True)
-    ]
+    cells = [logarithm.ravel()[samples].mean(axis=1) for _, logarithm in bodies]
     empty = _model(domain, contact).transfer(np.ones((1, len(domain.cells))))
-    full = _model(domain, contact * np.exp(change)).transfer(np.stack(sigmas))
+    full = _model(domain, contact * np.exp(change)).transfer(water[:, None] * np.exp(cells))
     return (full - empty).astype(np.float32), np.stack([classes for classes, _ in bodies])
+
+
+def record_tanks(path, family: TankFamily, count: int, seed: int = 0, comm=None) -> Path:
+    """Simulate tanks into a file, on all ranks; a killed call goes on where it was. See `eitdip.data.transfers`.
+
+    Args:
+        path: The file.
+        family: What tanks may be.
+        count: How many, rounded up to a multiple of `PER_MESH`.
+        seed: Of all draws.
+        comm: MPI communicator, by default all ranks.
+
+    Raises:
+        OptionError: If the count is not positive, or the file is there, made with other settings.
+    """
+    provenance = {"made by": f"eitdip {__version__}", "family": asdict(family), "seed": seed, "pixels": SIDE}
+    make = partial(simulate_tanks, family, seed)
+    return record(path, -(-count // PER_MESH), make, provenance, world() if comm is None else comm)
 
 
 def _model(domain: Domain, contact: np.ndarray) -> CompleteElectrodeModel:

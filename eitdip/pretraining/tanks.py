@@ -1,0 +1,172 @@
+"""Pairs for electrode tanks: one-step images of simulated tanks, and the classes of what is in them.
+
+A simulated tank is a transfer matrix, so all that can differ between two measurements of it is drawn anew each time it
+is used: which electrodes are there, how the tank is turned and mirrored, the instrument's gains and offsets, noise.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from eitdip.data.streams import stream
+from eitdip.data.transfers import Transfers
+from eitdip.errors import OptionError, ShapeError
+from eitdip.pretraining.source import Batch, PairSource
+from eitdip.problems.one_step import OneStep
+from eitdip.problems.problem import Problem
+from eitdip.problems.symmetries import Symmetries
+
+
+@dataclass(frozen=True)
+class TankErrors:
+    """Errors of difference data that calibration leaves; one size for all of them is drawn for each tank.
+
+    The deviations of the data belong to a model that is calibrated well. Training needs larger ones: with errors that
+    look right on simulated tanks a network that sees residuals invents objects in real ones.
+
+    Args:
+        size: Median of a tank's size, which multiplies all below.
+        spread: Deviation of its logarithm.
+        white: Of each voltage, over its deviation.
+        gain: Of each injection, relative.
+        channel: Of each voltage channel, relative.
+        common: Of all, relative.
+        offset: Of each voltage channel, over the median deviation.
+        contact: Of the voltage that each electrode's contact adds, over the median deviation.
+    """
+
+    size: float = 2.0
+    spread: float = 0.6
+    white: float = 0.6
+    gain: float = 0.012
+    channel: float = 0.01
+    common: float = 0.02
+    offset: float = 0.4
+    contact: float = 0.5
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if not 0 <= value < np.inf:
+                raise OptionError(f"{name}: got {value}, expected a finite number, at least 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Electrodes and patterns of a measurement, and its one-step images.
+
+    Args:
+        problem: A measurement with them, of any content.
+        images: A^+ of it.
+    """
+
+    problem: Problem
+    images: OneStep
+
+    def measured(self, transfer: np.ndarray) -> np.ndarray:
+        """Difference data (K, M) of a transfer matrix minus that of the empty tank, (L, L), 1 / background."""
+        tables = self.problem.measurements
+        return tables.sources @ transfer @ tables.moments.T / self.problem.unknown.start
+
+    def disturbed(self, data: np.ndarray, errors: TankErrors, rng: np.random.Generator) -> np.ndarray:
+        """Difference data (K, M) with errors of the instrument."""
+        tables, deviation = self.problem.measurements, self.problem.data.deviation
+        size, unit = errors.size * np.exp(errors.spread * rng.standard_normal()), float(np.median(deviation))
+        shape, (electrodes, patterns) = data.shape, (tables.sources.shape[1], len(tables.moments))
+        common, gains, channels = (
+            rng.standard_normal(),
+            rng.standard_normal((shape[0], 1)),
+            rng.standard_normal(patterns),
+        )
+        factor = 1 + size * (errors.common * common + errors.gain * gains + errors.channel * channels)
+        contact = size * errors.contact * unit * rng.standard_normal(electrodes) / np.abs(tables.sources).max()
+        offsets = size * errors.offset * unit * rng.standard_normal(patterns)
+        white = size * errors.white * deviation * rng.standard_normal(shape)
+        return factor * data + (tables.sources * contact) @ tables.moments.T + offsets + white
+
+
+class TankPairs(PairSource):
+    """Pairs of one-step images and shares of classes.
+
+    Args:
+        layouts: Which electrodes may be there; one is drawn for each pair.
+        tanks: Simulated ones.
+        held: Tanks at the end of these that are never trained on.
+        errors: Of the data.
+        seed: Of all draws.
+
+    Raises:
+        OptionError: If there are too few tanks.
+        ShapeError: If tanks and layouts have other numbers of electrodes.
+    """
+
+    def __init__(
+        self, layouts: list[Layout], tanks: Transfers, held: int = 280, errors: TankErrors | None = None, seed: int = 0
+    ):
+        if not 0 < held < len(tanks):
+            raise OptionError(f"held: got {held} of {len(tanks)} tanks, expected at least 1, and some left to train on")
+        electrodes = {layout.problem.measurements.sources.shape[1] for layout in layouts}
+        if electrodes != {tanks.transfer.shape[1]}:
+            raise ShapeError(f"tanks: got {tanks.transfer.shape[1]} electrodes, expected {electrodes} of the layouts")
+        self.layouts, self.tanks, self.errors, self.seed = layouts, tanks, errors or TankErrors(), seed
+        self._trained, self._held = len(tanks) - held, held
+        tank = layouts[0].problem.measurements.geometry
+        self.symmetries = Symmetries.of(tank, tanks.classes.shape[1], layouts[0].images.window, layouts[0].images.shape)
+        self.task = task(layouts)
+        words = [tanks.hash, asdict(self.errors), seed, held, self.task]
+        self.hash = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
+
+    def pairs(self, first, count):
+        numbers = range(first, first + count)
+        return self._batch([self.drawn(stream(self.seed, "errors of tanks", 0, i), None) for i in numbers])
+
+    def held_out(self):
+        drawn = []
+        for i in range(self._held):
+            drawn.append(self.drawn(stream(self.seed, "errors of tanks", 1, i), i))
+        return self._batch(drawn)
+
+    def drawn(self, rng: np.random.Generator, held: int | None) -> tuple[int, np.ndarray, np.ndarray]:
+        """Number of a layout, data (K, M) and shares of classes (3, H, W) of a random tank, or of a held-out one."""
+        tank = int(rng.integers(self._trained)) if held is None else self._trained + held
+        which = int(rng.integers(len(self.layouts))) if held is None else held % len(self.layouts)
+        layout, symmetry = self.layouts[which], int(rng.integers(len(self.symmetries)))
+        data = layout.measured(self.symmetries.transfer(symmetry, self.tanks.transfer[tank]))
+        return (
+            which,
+            layout.disturbed(data, self.errors, rng),
+            self.symmetries.shares(symmetry, self.tanks.classes[tank]),
+        )
+
+    def _batch(self, drawn) -> Batch:
+        """Images of each layout's data in one product."""
+        layouts = np.array([which for which, _, _ in drawn])
+        inputs = [None] * len(drawn)
+        for which in np.unique(layouts):
+            mine = np.flatnonzero(layouts == which)
+            for i, image in zip(mine, self.layouts[which].images(np.stack([drawn[i][1] for i in mine])), strict=True):
+                inputs[i] = image
+        targets = np.stack([shares for _, _, shares in drawn])
+        return Batch(torch.from_numpy(np.stack(inputs)), torch.from_numpy(targets))
+
+
+def task(layouts: list[Layout]) -> dict:
+    """What a network for these layouts is good for."""
+    tables, images = layouts[0].problem.measurements, layouts[0].images
+    return {
+        "problem": "electrode tank",
+        "electrodes": tables.sources.shape[1],
+        "pixels": list(images.shape),
+        "channels": images.channels,
+        "patterns": _digest(np.round(tables.sources / np.abs(tables.sources).max(), 1), tables.moments),
+        "masks": [_digest(layout.images.mask) for layout in layouts],
+    }
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array + 0.0).tobytes())
+    return digest.hexdigest()[:8]
