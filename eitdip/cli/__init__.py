@@ -1,4 +1,4 @@
-"""The command line: eitdip reconstruct | compare | simulate | info."""
+"""The command line: eitdip reconstruct | compare | simulate | train | info."""
 
 import sys
 
@@ -9,6 +9,7 @@ from eitdip.cli.exits import EXIT_DONE, run
 from eitdip.cli.reconstruct import reconstruct
 from eitdip.cli.settings import settings_markdown
 from eitdip.cli.simulate import simulate
+from eitdip.cli.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -16,7 +17,7 @@ def app() -> None:
     """Inverse problems with deep image priors: impedance tomography by finite elements, and linear imaging."""
 
 
-for _command in (reconstruct, compare, simulate):
+for _command in (reconstruct, compare, simulate, train):
     app.add_command(_command)
 
 

@@ -2,7 +2,8 @@
 
 NETWORKS = ("decoder", "unet", "skip", "deep-decoder", "convolutional-decoder")
 COORDINATES = ("fourier", "sine")
-GENERATORS = (*NETWORKS, "two-layer", *COORDINATES, "level-set", "pixels", "vertices", "cells")
+TUNED = ("all", "decoder", "last", "low-rank", "subspace")
+GENERATORS = (*NETWORKS, "educated", "two-layer", *COORDINATES, "level-set", "pixels", "vertices", "cells")
 NEURAL_PDE = ("pinn", "bar-sochen", "deep-galerkin", "deep-ritz", "deep-ritz-naive")
 LOOP = ("adam", "lbfgs", "gauss-newton", "linearized")
 CLASSICAL = ("pinv", "cgls", "primal-dual", "em")
@@ -17,6 +18,8 @@ METHODS = {
     "dip": {"tv": 0.0, "stop": "held-out"},
     "unet-tv": {"generator": "unet"},
     "skip-tv": {"generator": "skip"},
+    # Starts where a pretrained network ends: eitdip.pretraining.
+    "educated": {"generator": "educated", "stop": "budget", "steps": 100, "learning_rate": 3e-4, "warm_up": 15},
     "pixels-tv": {"generator": "pixels", "stop": "budget", "steps": 500},
     "cells-tv": _CELLS,
     "cells-tikhonov": {**_CELLS, "optimizer": "lbfgs", "tv": 0.0, "tikhonov": 0.1, "steps": 60},

@@ -8,7 +8,7 @@ from eitdip.errors import OptionError
 from eitdip.methods.names import CLASSICAL, FREE, LOOP, NETWORKS
 
 _OF_OPTIMIZER = {
-    "adam": {"learning_rate", "schedule", "average"},
+    "adam": {"learning_rate", "schedule", "average", "warm_up"},
     "lbfgs": {"learning_rate"},
     "gauss-newton": set(),
     "linearized": set(),
@@ -46,11 +46,18 @@ def used(method, kind: str) -> set[str]:
     if method.optimizer in CLASSICAL:
         return always | _OF_OPTIMIZER[method.optimizer]
     names = always | {"link", "steps", "stop", "held_out"} | _OF_OPTIMIZER[method.optimizer]
-    names |= _OF_STOP[method.completed(kind).stop] | ({"low", "high"} if body and method.link == "bounded" else set())
+    chosen = method.completed(kind)
+    names |= _OF_STOP[chosen.stop] | ({"low", "high"} if body and chosen.link == "bounded" else set())
     if method.objective != "variational":
         return names | _OF_OBJECTIVE.get((method.objective, method.preset), _OF_OBJECTIVE[method.objective, "balanced"])
     names |= {"generator", "misfit", "tv", "l1", "tikhonov"} | ({"fit_drift"} if body else set())
-    generator = method.completed(kind).generator
+    generator = chosen.generator
+    if generator == "educated":
+        return (
+            names
+            | {"weights", "tuned", "proximity", "input_noise"}
+            | ({"rank"} if method.tuned in ("low-rank", "subspace") else set())
+        )
     names |= {"size"} if body and generator not in ("cells", "vertices") else set()
     names |= {"channels"} if generator not in FREE else set()
     return names | ({"levels", "input_noise"} if generator in NETWORKS else set())
@@ -114,7 +121,12 @@ def _check_variational(method, problem, refuse) -> None:
         refuse("generator", "one on pixels for images: a mesh is needed")
     if gauss_newton and method.generator not in FREE:
         refuse("generator", f"one of {', '.join(FREE)} for {method.optimizer}")
-    if problem.unknown.channels > 1 and method.generator not in (*NETWORKS, "pixels"):
+    if method.generator == "educated":
+        if not method.weights:
+            refuse("weights", "the file of a pretrained network: --set weights=FILE; `eitdip train` makes one")
+        if method.link != (trained := "bounded" if image else "exp"):
+            refuse("link", f"{trained}, which the network was trained with")
+    if problem.unknown.channels > 1 and method.generator not in (*NETWORKS, "pixels", "educated"):
         refuse("generator", f"a convolutional one or pixels for an image of {problem.unknown.channels} channels")
     if method.misfit != "likelihood":
         if method.misfit not in problem.misfits or method.held_out:

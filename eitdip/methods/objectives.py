@@ -13,7 +13,7 @@ from eitdip.methods.parameterizations import LINKS, parameterization
 from eitdip.objective import Averaged, Objective, Sure, Variational
 from eitdip.objective.differences import Values
 from eitdip.objective.misfit import LeastSquares, misfit_of
-from eitdip.objective.penalty import Tikhonov, TotalVariation
+from eitdip.objective.penalty import Proximity, Tikhonov, TotalVariation
 from eitdip.problems.problem import Problem
 
 # Of the twin's perturbation over the noise. Training is chaotic: with less, the difference of the twins says little.
@@ -39,11 +39,12 @@ def objective(problem: Problem, method: Method, seed: int, device, stopwatch: St
 
 
 def _variational(problem: Problem, method: Method, seed: int, stopwatch, shift: np.ndarray | None = None):
-    field, grid = parameterization(problem.unknown, method, seed)
+    field, grid = parameterization(problem, method, seed)
     penalties = {
         "tv": (method.tv, TotalVariation(grid.differences)),
         "l1": (method.l1, TotalVariation(Values(grid.sizes))),
         "tikhonov": (method.tikhonov, Tikhonov(grid.differences)),
+        "proximity": (method.proximity, Proximity(field.contrast(field.field()))),
     }
     penalties = {name: (weight, penalty) for name, (weight, penalty) in penalties.items() if weight}
     if method.misfit == "likelihood":

@@ -1,11 +1,16 @@
 """Names become optimizers, with a schedule of their rate or none."""
 
+from functools import partial
+from math import cos, pi
+
 import torch
 
 from eitdip.classical.gauss_newton import GaussNewton
 from eitdip.methods.options import Method
 from eitdip.objective import Objective
 from eitdip.ranks.collectives import from_root
+
+_FLOOR = 0.05  # of the rate at the end of the cosine
 
 
 def optimizer(objective: Objective, method: Method, comm):
@@ -20,16 +25,28 @@ def optimizer(objective: Objective, method: Method, comm):
 
 
 def _adam(objective: Objective, method: Method, comm):
-    adam = torch.optim.Adam(objective.parameters(), lr=method.learning_rate)
+    adam = torch.optim.Adam(_trained(objective), lr=method.learning_rate)
+    if method.warm_up:
+        return adam, torch.optim.lr_scheduler.LambdaLR(adam, partial(_warm, method))
     if method.schedule == "constant":
         return adam, None
-    floor = 0.05 * method.learning_rate
+    floor = _FLOOR * method.learning_rate
     return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, method.steps, floor)
+
+
+def _warm(method: Method, step: int) -> float:
+    """The rate at a step over its height: it rises evenly, and falls as without that."""
+    fall = 0.5 * (1 + cos(pi * min(1, step / method.steps))) if method.schedule == "cosine" else 1.0
+    return min(1.0, (step + 1) / method.warm_up) * (_FLOOR + (1 - _FLOOR) * fall)
+
+
+def _trained(objective: Objective) -> list:
+    return [parameter for parameter in objective.parameters() if parameter.requires_grad]
 
 
 def _lbfgs(objective: Objective, method: Method, comm):
     return torch.optim.LBFGS(
-        objective.parameters(), lr=method.learning_rate, max_iter=4, history_size=20, line_search_fn="strong_wolfe"
+        _trained(objective), lr=method.learning_rate, max_iter=4, history_size=20, line_search_fn="strong_wolfe"
     ), None
 
 

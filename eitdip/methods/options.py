@@ -8,7 +8,7 @@ from math import log2
 
 from eitdip.errors import choose
 from eitdip.methods import needs
-from eitdip.methods.names import CLASSICAL, GENERATORS, LOOP, METHODS, NEURAL_PDE, STOPS
+from eitdip.methods.names import CLASSICAL, GENERATORS, LOOP, METHODS, NEURAL_PDE, STOPS, TUNED
 from eitdip.settings import Settings, completed, configured, setting
 
 
@@ -62,6 +62,11 @@ def _share(share: float):
     return held_out
 
 
+def _link(method: "Method") -> str:
+    """bounded, educated exp"""
+    return "exp" if method.generator == "educated" else "bounded"
+
+
 def _patience(method: "Method") -> int:
     """steps / 5"""
     return max(50 if method.stop == "variance" else 20, method.steps // 5)
@@ -69,7 +74,11 @@ def _patience(method: "Method") -> int:
 
 def _average(method: "Method") -> float:
     """0.99 for networks, else 0"""
-    return 0.99 if method.generator != "pixels" and method.optimizer == "adam" and method.stop != "sure" else 0.0
+    return (
+        0.99
+        if method.generator not in ("pixels", "educated") and method.optimizer == "adam" and method.stop != "sure"
+        else 0.0
+    )
 
 
 def _bodies(value) -> dict:
@@ -89,8 +98,14 @@ class Method(Settings):
     channels: int | None = setting("width of the network; level-set: half the number of functions", least=1, most=4096,
                                    plane=_channels, solid=_channels_of_solids, image=_channels_of_images)  # fmt: skip
     levels: int | None = setting("halvings or doublings in the network", least=1, most=12, **_bodies(_levels), image=3)
+    weights: str | None = setting("educated: file of a network that was trained for such data, by `eitdip train`", None)
+    tuned: str = setting("educated: what of the network is trained further", "all", choices=TUNED)
+    rank: int = setting("educated: of low-rank updates, or directions of the subspace", 8, least=1, most=1000)
+    proximity: float = setting("educated: weight of the squared distance to the pretrained answer", 0.0, least=0)
+    warm_up: int = setting("of Adam: steps in which its rate rises", 0, least=0)
     input_noise: float = setting("standard deviation of noise on the latent tensor, anew in each step", 0.0, least=0)
-    link: str = setting("from the raw field to values", "bounded", choices=("bounded", "exp", "softplus", "free"))
+    link: str | None = setting("from the raw field to values", choices=("bounded", "exp", "softplus", "free"),
+                               **_bodies(_link), image="bounded")  # fmt: skip
     low: float = setting("bounded: lowest conductivity over the background", 0.014, above=0)
     high: float = setting("bounded: highest conductivity over the background", 40.0, above=0)
     fit_drift: bool = setting("let the background differ from that of the reference by a common factor", True)

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from eitdip.methods.educated import educated
 from eitdip.methods.options import Method
 from eitdip.networks import (
     ConvolutionalDecoder,
@@ -26,18 +27,20 @@ from eitdip.parameterization import (
     draw_prior,
     draw_two_layer,
 )
-from eitdip.problems.unknown import Grid, Unknown
+from eitdip.problems.problem import Problem
+from eitdip.problems.unknown import Grid
 
 
-def parameterization(unknown: Unknown, method: Method, seed: int) -> tuple[Parameterization, Grid]:
-    """Fresh weights and a link, and the grid on which the field lives.
+def parameterization(problem: Problem, method: Method, seed: int) -> tuple[Parameterization, Grid]:
+    """Fresh or pretrained weights and a link, and the grid on which the field lives.
 
     Args:
-        unknown: What is sought.
+        problem: Its unknown is what is sought; its data are the input of a pretrained network.
         method: Completed settings.
         seed: Of weights and latent tensor.
     """
-    generator, grid = GENERATORS[method.generator](unknown, method, seed)
+    unknown = problem.unknown
+    generator, grid = GENERATORS[method.generator](problem, method, seed)
     link = LINKS[method.link](unknown, method)
     body = unknown.kind != "image"
     return (
@@ -53,7 +56,8 @@ def parameterization(unknown: Unknown, method: Method, seed: int) -> tuple[Param
     )
 
 
-def _network(kind, unknown: Unknown, method: Method, seed: int) -> tuple[nn.Module, Grid]:
+def _network(kind, problem: Problem, method: Method, seed: int) -> tuple[nn.Module, Grid]:
+    unknown = problem.unknown
     network = kind(
         channels=method.channels, levels=method.levels, dimension=unknown.dimension, outputs=unknown.channels
     )
@@ -62,7 +66,8 @@ def _network(kind, unknown: Unknown, method: Method, seed: int) -> tuple[nn.Modu
     return (prior if grid.padded == grid.shape else Cropped(prior, grid.shape)), grid
 
 
-def _coordinates(kind: str, unknown: Unknown, method: Method, seed: int):
+def _coordinates(kind: str, problem: Problem, method: Method, seed: int):
+    unknown = problem.unknown
     # Pictures have finer detail than conductivities seen from the boundary.
     finer = {"frequency": {"fourier": 8.0, "sine": 30.0}[kind]} if unknown.kind == "image" else {}
     network = CoordinateNetwork(kind, method.channels, dimension=unknown.dimension, **finer)
@@ -70,17 +75,18 @@ def _coordinates(kind: str, unknown: Unknown, method: Method, seed: int):
     return CoordinateField(initialize(network, torch.Generator().manual_seed(seed)), grid.shape), grid
 
 
-def _two_layer(unknown: Unknown, method: Method, seed: int):
-    grid = unknown.grid("pixels", method.size)
+def _two_layer(problem: Problem, method: Method, seed: int):
+    grid = problem.unknown.grid("pixels", method.size)
     return draw_two_layer(grid.shape, method.channels, seed=seed), grid
 
 
-def _level_set(unknown: Unknown, method: Method, seed: int):
-    grid = unknown.grid("pixels", method.size)
+def _level_set(problem: Problem, method: Method, seed: int):
+    grid = problem.unknown.grid("pixels", method.size)
     return LevelSets(grid.shape, method.channels), grid
 
 
-def _free(name: str, unknown: Unknown, method: Method, seed: int):
+def _free(name: str, problem: Problem, method: Method, seed: int):
+    unknown = problem.unknown
     grid = unknown.grid(name, method.size)
     return FreeField(grid.shape if unknown.channels == 1 else (unknown.channels, *grid.shape)), grid
 
@@ -91,6 +97,7 @@ GENERATORS = {
     "skip": partial(_network, SkipNetwork),
     "deep-decoder": partial(_network, DeepDecoder),
     "convolutional-decoder": partial(_network, ConvolutionalDecoder),
+    "educated": educated,
     "two-layer": _two_layer,
     "fourier": partial(_coordinates, "fourier"),
     "sine": partial(_coordinates, "sine"),

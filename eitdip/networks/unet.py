@@ -75,6 +75,12 @@ class UNet(nn.Module):
         self.scale_in = Scale(latent_channels, dimension) if scaled else nn.Identity()
         self.scale_out = Scale(outputs, dimension) if scaled else nn.Identity()
 
+    @property
+    def stages(self) -> dict[str, tuple[nn.Module, ...]]:
+        """Parts of the network that may be trained alone: what comes after the bottom, and what comes last."""
+        last = (self.up[-1], self.output, self.scale_out) if self.levels else (self.output, self.scale_out)
+        return {"decoder": (self.skip, self.up, self.output, self.scale_out), "last": last}
+
     def latent_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape (channels, H, W) of the latent tensor for an image (H, W), and so on in 3-D."""
         divide(image_shape, self.patch * 2**self.levels, least=2)  # reflection needs two pixels at the bottom

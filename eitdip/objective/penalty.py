@@ -32,6 +32,21 @@ class TotalVariation(nn.Module):
         return (weights * (torch.sqrt(d.square().sum(dim=0) + self.smoothing**2) - self.smoothing)).sum()
 
 
+class Proximity(nn.Module):
+    """Mean square distance of the contrast from that of another field, such as a pretrained network's answer.
+
+    Args:
+        anchor: Contrast of that field.
+    """
+
+    def __init__(self, anchor: torch.Tensor):
+        super().__init__()
+        self.register_buffer("anchor", anchor.detach().clone())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self.anchor).square().mean()
+
+
 class Tikhonov(nn.Module):
     """Weighted sum of |D x|^2.
 

@@ -59,6 +59,9 @@ class ImagePairs(PairSource):
     def held_out(self):
         return self._drawn("held-out pairs", range(self._held_out))
 
+    def picture(self, answer):
+        return self.problem.unknown.picture(answer)
+
     def _drawn(self, purpose: str, numbers: range) -> Batch:
         model, data, unknown = self.problem.model, self.problem.data, self.problem.unknown
         drawn = [stream(self.seed, purpose, number) for number in numbers]

@@ -11,6 +11,8 @@ from eitdip.parameterization.weights import snapshot
 from eitdip.pretraining.source import Batch, PairSource
 from eitdip.ranks.gradients import shared
 
+EXAMPLES = 4  # of the held-out pairs, whose answers are the estimate
+
 
 class PairsLoss(Objective):
     """The mean over the next pairs of loss(network(input), target).
@@ -55,7 +57,7 @@ class PairsLoss(Objective):
         # No submodule: its weights are those of the network.
         self._called = (network if self._share[1] == 1 else shared(network),)
         self._held: Batch | None = None
-        first = self._held_out().inputs[:1]
+        first = self._held_out().inputs[:EXAMPLES]
         with torch.no_grad():
             example = loss.images(self.average(first))
         self.register_buffer("_step", torch.zeros((), dtype=torch.int64))
@@ -80,12 +82,6 @@ class PairsLoss(Objective):
         """Copies of the averaged weights, which the network loads as a `state_dict`."""
         return snapshot(self.average)
 
-    def examples(self) -> tuple[Batch, torch.Tensor]:
-        """The held-out pairs, and the present answers to them."""
-        held = self._held_out()
-        with torch.no_grad():
-            return held, torch.cat([self.loss.images(self.average(part)) for part in held.inputs.split(self._batch)])
-
     def _held_out(self) -> Batch:
         if self._held is None:
             self._held = self._source.held_out()
@@ -95,11 +91,9 @@ class PairsLoss(Objective):
         held, total = self._held_out(), 0.0
         parts = zip(held.inputs.split(self._batch), held.targets.split(self._batch), strict=True)
         with torch.no_grad():
-            for number, (inputs, targets) in enumerate(parts):
-                outputs = self.average(inputs)
-                total += len(inputs) * float(sum(self.loss(outputs, targets).values()))
-                if number == 0:
-                    self._example.copy_(self.loss.images(outputs[:1]))
+            for inputs, targets in parts:
+                total += len(inputs) * float(sum(self.loss(self.average(inputs), targets).values()))
+            self._example.copy_(self.loss.images(self.average(held.inputs[:EXAMPLES])))
         self._held_out_loss.fill_(total / len(held.inputs))
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from eitdip.errors import InvalidDataError, ShapeError
@@ -58,6 +59,10 @@ class PairSource(ABC):
     @abstractmethod
     def held_out(self) -> Batch:
         """Pairs that are never trained on, the same at each call."""
+
+    def picture(self, answer: np.ndarray) -> np.ndarray:
+        """A picture (H, W), or (3, H, W), of a target or an answer; of probabilities the likeliest class."""
+        return answer.argmax(axis=0) if answer.ndim == 3 else answer
 
     def batch(self, step: int, size: int, share: tuple[int, int] = (0, 1)) -> Batch:
         """The part of a rank of the batch of a step.

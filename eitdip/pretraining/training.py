@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
+from eitdip.phantoms.pictures import FAMILIES
 from eitdip.pretraining.loss import PairsLoss
 from eitdip.pretraining.source import PairSource
 from eitdip.reconstruction import Budget, FirstOf, HeldOut, Result, StoppingRule, TimeBudget
@@ -26,6 +27,38 @@ class Training(Settings):
     look: int = setting("steps between two looks at the held-out pairs", 100, least=1)
     patience: int = setting("looks without improvement after which the training ends", 20, least=1)
     seconds: float = setting("largest time that the steps may take, s; 0 for any", 0.0, least=0)
+
+
+@dataclass(frozen=True)
+class Network(Settings):
+    """A U-Net with an input, and the pairs that it is trained on."""
+
+    channels: int = setting("of the finest level; those of each coarser one are half as many more", 32, least=1,
+                            most=1024)  # fmt: skip
+    levels: int = setting("halvings", 3, least=1, most=8)
+    skips: int = setting("channels of each skip connection", 16, least=1, most=1024)
+    patch: int = setting("the network sees patches of so many pixels along each side as channels: faster, coarser", 1,
+                         least=1, most=8)  # fmt: skip
+    family: str = setting("of random pictures", "ellipses", choices=tuple(FAMILIES))
+    pairs_seed: int = setting("of all pairs", 0, least=0)
+    held_pairs: int = setting("pairs that are watched, not trained on", 32, least=1)
+    spread: float = setting("the noise of a pair is between 1 / spread and spread times that of the data", 1.5,
+                            least=1)  # fmt: skip
+
+    def architecture(self, inputs: int, outputs: int, dimension: int) -> dict:
+        """Of a U-Net, as `eitdip.pretraining.weights.build` takes it.
+
+        Args:
+            inputs: Channels of the input.
+            outputs: Channels of the answer.
+            dimension: 2 or 3.
+        """
+        widths = [round(self.channels * 1.5**level / 8) * 8 or 8 for level in range(self.levels + 1)]
+        widths[0] = self.channels
+        return {
+            "class": "unet", "latent_channels": inputs, "channels": widths, "levels": self.levels,
+            "skips": self.skips, "dimension": dimension, "outputs": outputs, "patch": self.patch, "scaled": True,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,7 @@ def test_every_generator_starts_where_its_link_does(name, generator):
     except OptionError as error:
         assert "option generator: got" in str(error) and given.unknown.kind == "image"
         return
-    made, grid = parameterization(given.unknown, chosen.completed(given.unknown.kind), seed=0)
+    made, grid = parameterization(given, chosen.completed(given.unknown.kind), seed=0)
     field = made.field().detach()
     assert made.to_unknowns(field).shape == given.model.domain.shape
     start = made.link(torch.zeros((), dtype=torch.float64))

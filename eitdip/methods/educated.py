@@ -1,0 +1,66 @@
+"""A pretrained network on what a classical method makes of the data, as a generator."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from eitdip.errors import choose
+from eitdip.methods.options import Method
+from eitdip.objective.jacobian import field_jacobian
+from eitdip.parameterization import Affine, DeepImagePrior, Parameterization
+from eitdip.parameterization.tuning import Classes, Subspace, low_rank, only
+from eitdip.pretraining.tasks import network_input, task_of
+from eitdip.pretraining.weights import Weights
+from eitdip.problems.problem import Problem
+from eitdip.problems.unknown import Grid
+from eitdip.spectrum import randomized_svd
+
+# Of the singular vectors, which need only span about the right space.
+_MORE, _TOLERANCE = 8, 1e-3
+
+
+def educated(problem: Problem, method: Method, seed: int) -> tuple[nn.Module, Grid]:
+    """The generator, whose first field is the network's answer, and the grid on which that lives.
+
+    Args:
+        problem: What the network must have been trained for.
+        method: Completed settings, with the file of the weights.
+        seed: Of the noise on the input and of low-rank updates.
+
+    Raises:
+        CheckpointError: If the weights are missing, damaged, or for another task.
+    """
+    weights = Weights.load(method.weights)
+    weights.check(task_of(problem), str(method.weights))
+    generator = torch.Generator().manual_seed(seed)
+    prior = DeepImagePrior(weights.network(), network_input(problem), method.input_noise, generator)
+    levels = weights.provenance.get("levels")
+    made = Classes(prior, tuple(levels)) if levels else prior
+    made = choose("tuned", method.tuned, TUNED)(made, prior.network, method, generator)
+    return made, problem.unknown.grid("pixels", made.shape[-1])
+
+
+def _all(made, network, method, generator):
+    return made
+
+
+def _part(made, network, method, generator):
+    only(network, method.tuned)
+    return made
+
+
+def _low_rank(made, network, method, generator):
+    low_rank(network, method.rank, generator)
+    return made
+
+
+def _subspace(made, network, method, generator):
+    """Along the leading right singular vectors of the field's derivative: what changes it most."""
+    field = Parameterization(made, Affine(0.0, 1.0), unit=1.0)
+    operator, rng = field_jacobian(field), np.random.default_rng(method.seed)
+    spectrum = randomized_svd(operator, method.rank, rng, oversampling=_MORE, tolerance=_TOLERANCE)
+    # Steps of length one then change the field by about one, as those of weights do.
+    return Subspace(made, torch.from_numpy(spectrum.right / spectrum.values[:, None]))
+
+
+TUNED = {"all": _all, "decoder": _part, "last": _part, "low-rank": _low_rank, "subspace": _subspace}
