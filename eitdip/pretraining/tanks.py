@@ -38,7 +38,7 @@ class TankErrors:
         contact: Of the voltage that each electrode's contact adds, over the median deviation.
     """
 
-    size: float = 2.0
+    size: float = 2.5
     spread: float = 0.6
     white: float = 0.6
     gain: float = 0.012
@@ -73,18 +73,15 @@ class Layout:
     def disturbed(self, data: np.ndarray, errors: TankErrors, rng: np.random.Generator) -> np.ndarray:
         """Difference data (K, M) with errors of the instrument."""
         tables, deviation = self.problem.measurements, self.problem.data.deviation
-        size, unit = errors.size * np.exp(errors.spread * rng.standard_normal()), float(np.median(deviation))
-        shape, (electrodes, patterns) = data.shape, (tables.sources.shape[1], len(tables.moments))
-        common, gains, channels = (
-            rng.standard_normal(),
-            rng.standard_normal((shape[0], 1)),
-            rng.standard_normal(patterns),
-        )
-        factor = 1 + size * (errors.common * common + errors.gain * gains + errors.channel * channels)
-        contact = size * errors.contact * unit * rng.standard_normal(electrodes) / np.abs(tables.sources).max()
-        offsets = size * errors.offset * unit * rng.standard_normal(patterns)
-        white = size * errors.white * deviation * rng.standard_normal(shape)
-        return factor * data + (tables.sources * contact) @ tables.moments.T + offsets + white
+        unit = float(np.median(deviation[self.images.mask]))
+        size = errors.size * np.exp(errors.spread * rng.standard_normal())
+        (injections, channels), electrodes = data.shape, tables.sources.shape[1]
+        relative = errors.common * rng.standard_normal() + errors.gain * rng.standard_normal((injections, 1))
+        relative = relative + errors.channel * rng.standard_normal(channels)
+        contact = errors.contact * unit * rng.standard_normal(electrodes) / np.abs(tables.sources).max()
+        error = errors.offset * unit * rng.standard_normal(channels) + (tables.sources * contact) @ tables.moments.T
+        error += errors.white * deviation * rng.standard_normal(data.shape)
+        return data + size * (relative * data + error)
 
 
 class TankPairs(PairSource):
@@ -111,7 +108,7 @@ class TankPairs(PairSource):
         if electrodes != {tanks.transfer.shape[1]}:
             raise ShapeError(f"tanks: got {tanks.transfer.shape[1]} electrodes, expected {electrodes} of the layouts")
         self.layouts, self.tanks, self.errors, self.seed = layouts, tanks, errors or TankErrors(), seed
-        self._trained, self._held = len(tanks) - held, held
+        self._trained, self.held = len(tanks) - held, held
         tank = layouts[0].problem.measurements.geometry
         self.symmetries = Symmetries.of(tank, tanks.classes.shape[1], layouts[0].images.window, layouts[0].images.shape)
         self.task = task(layouts)
@@ -120,15 +117,12 @@ class TankPairs(PairSource):
 
     def pairs(self, first, count):
         numbers = range(first, first + count)
-        return self._batch([self.drawn(stream(self.seed, "errors of tanks", 0, i), None) for i in numbers])
+        return self.batch_of([self.drawn(stream(self.seed, "errors of tanks", 0, i)) for i in numbers])
 
     def held_out(self):
-        drawn = []
-        for i in range(self._held):
-            drawn.append(self.drawn(stream(self.seed, "errors of tanks", 1, i), i))
-        return self._batch(drawn)
+        return self.batch_of([self.drawn(stream(self.seed, "errors of tanks", 1, i), i) for i in range(self.held)])
 
-    def drawn(self, rng: np.random.Generator, held: int | None) -> tuple[int, np.ndarray, np.ndarray]:
+    def drawn(self, rng: np.random.Generator, held: int | None = None) -> tuple[int, np.ndarray, np.ndarray]:
         """Number of a layout, data (K, M) and shares of classes (3, H, W) of a random tank, or of a held-out one."""
         tank = int(rng.integers(self._trained)) if held is None else self._trained + held
         which = int(rng.integers(len(self.layouts))) if held is None else held % len(self.layouts)
@@ -140,16 +134,14 @@ class TankPairs(PairSource):
             self.symmetries.shares(symmetry, self.tanks.classes[tank]),
         )
 
-    def _batch(self, drawn) -> Batch:
-        """Images of each layout's data in one product."""
+    def batch_of(self, drawn: list[tuple[int, np.ndarray, np.ndarray]]) -> Batch:
+        """The pairs of what was drawn; the images of each layout in one product."""
         layouts = np.array([which for which, _, _ in drawn])
-        inputs = [None] * len(drawn)
+        inputs = np.empty((len(drawn), self.layouts[0].images.channels, *self.layouts[0].images.shape), np.float32)
         for which in np.unique(layouts):
             mine = np.flatnonzero(layouts == which)
-            for i, image in zip(mine, self.layouts[which].images(np.stack([drawn[i][1] for i in mine])), strict=True):
-                inputs[i] = image
-        targets = np.stack([shares for _, _, shares in drawn])
-        return Batch(torch.from_numpy(np.stack(inputs)), torch.from_numpy(targets))
+            inputs[mine] = self.layouts[which].images(np.stack([drawn[i][1] for i in mine]))
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(np.stack([shares for _, _, shares in drawn])))
 
 
 def task(layouts: list[Layout]) -> dict:
@@ -160,7 +152,7 @@ def task(layouts: list[Layout]) -> dict:
         "electrodes": tables.sources.shape[1],
         "pixels": list(images.shape),
         "channels": images.channels,
-        "patterns": _digest(np.round(tables.sources / np.abs(tables.sources).max(), 1), tables.moments),
+        "patterns": _digest(np.sign(tables.sources), tables.moments),
         "masks": [_digest(layout.images.mask) for layout in layouts],
     }
 

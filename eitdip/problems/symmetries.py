@@ -14,8 +14,8 @@ class Symmetries:
 
     Args:
         orders: Which electrode of the tank before is where electrode l is after, shape (2 L, L).
-        pixels: Which pixel (its place in the flattened image of classes, or -1 for none) lies at each of 2 x 2 points in
-            each pixel of the target, shape (2 L, 2 H, 2 W).
+        pixels: Which pixel (its place in the flattened image of classes, or -1 for none) lies at each of 2 x 2 points
+            in each pixel of the target, shape (2 L, 2 H, 2 W).
     """
 
     orders: np.ndarray
