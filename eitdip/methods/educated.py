@@ -9,7 +9,7 @@ from eitdip.methods.options import Method
 from eitdip.objective.jacobian import field_jacobian
 from eitdip.parameterization import Affine, DeepImagePrior, Parameterization
 from eitdip.parameterization.tuning import Classes, Subspace, low_rank, only
-from eitdip.pretraining.tasks import network_input, task_of
+from eitdip.pretraining.tasks import LEVELS, fitting
 from eitdip.pretraining.weights import Weights
 from eitdip.problems.problem import Problem
 from eitdip.problems.unknown import Grid
@@ -31,11 +31,12 @@ def educated(problem: Problem, method: Method, seed: int) -> tuple[nn.Module, Gr
         CheckpointError: If the weights are missing, damaged, or for another task.
     """
     weights = Weights.load(method.weights)
-    weights.check(task_of(problem), str(method.weights))
+    task, seen = fitting(problem, weights.task)
+    weights.check(task, str(method.weights))
     generator = torch.Generator().manual_seed(seed)
-    prior = DeepImagePrior(weights.network(), network_input(problem), method.input_noise, generator)
-    levels = weights.provenance.get("levels")
-    made = Classes(prior, tuple(levels)) if levels else prior
+    prior = DeepImagePrior(weights.network(), seen, method.input_noise, generator)
+    body = problem.unknown.kind != "image"
+    made = Classes(prior, tuple(weights.task.get("levels", LEVELS))) if body else prior
     made = choose("tuned", method.tuned, TUNED)(made, prior.network, method, generator)
     return made, problem.unknown.grid("pixels", made.shape[-1])
 

@@ -18,6 +18,7 @@ from eitdip.problems.problem import Problem
 
 # Of the twin's perturbation over the noise. Training is chaotic: with less, the difference of the twins says little.
 _PERTURBATION = 0.5
+_DRIFT_STEPS = 12  # of one number; a handful is enough
 
 
 def objective(problem: Problem, method: Method, seed: int, device, stopwatch: Stopwatch | None = None) -> Objective:
@@ -40,6 +41,13 @@ def objective(problem: Problem, method: Method, seed: int, device, stopwatch: St
 
 def _variational(problem: Problem, method: Method, seed: int, stopwatch, shift: np.ndarray | None = None):
     field, grid = parameterization(problem, method, seed)
+    if method.misfit == "likelihood":
+        data = problem.data if shift is None else replace(problem.data, values=problem.data.values + shift)
+        model, misfit = problem.model, misfit_of(data, method.held_out, seed)
+    else:
+        model, misfit = problem.misfits[method.misfit]()
+    if method.generator == "educated" and field.fit_drift:
+        fit_drift(Variational(model, field, misfit))
     penalties = {
         "tv": (method.tv, TotalVariation(grid.differences)),
         "l1": (method.l1, TotalVariation(Values(grid.sizes))),
@@ -47,12 +55,25 @@ def _variational(problem: Problem, method: Method, seed: int, stopwatch, shift: 
         "proximity": (method.proximity, Proximity(field.contrast(field.field()))),
     }
     penalties = {name: (weight, penalty) for name, (weight, penalty) in penalties.items() if weight}
-    if method.misfit == "likelihood":
-        data = problem.data if shift is None else replace(problem.data, values=problem.data.values + shift)
-        model, misfit = problem.model, misfit_of(data, method.held_out, seed)
-    else:
-        model, misfit = problem.misfits[method.misfit]()
     return Variational(model, field, misfit, penalties, stopwatch)
+
+
+def fit_drift(objective: Variational) -> None:
+    """Set the drift to what fits the data best, all else as it is.
+
+    A pretrained network is right about objects and knows nothing of the background; unless that is right first, the
+    first steps throw the objects about.
+    """
+    field = objective.parameterization
+    optimizer = torch.optim.LBFGS([field.drift], max_iter=_DRIFT_STEPS, line_search_fn="strong_wolfe")
+
+    def misfit() -> torch.Tensor:
+        loss = objective().losses["misfit"]
+        (field.drift.grad,) = torch.autograd.grad(loss, [field.drift])
+        return loss
+
+    optimizer.step(misfit)
+    field.drift.grad = None
 
 
 def _sure(problem: Problem, method: Method, seed: int, stopwatch) -> Sure:

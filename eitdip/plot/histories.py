@@ -25,6 +25,7 @@ def curves(path, history, kept=None) -> None:
     misfits = {"chi2": "χ²/N", "held_out": "χ²/N held out"}
     apart = {*misfits, "relative L2", "PSNR", "seconds"}
     groups = {"loss": [n for n in shown if n not in apart], "χ²/N": [n for n in misfits if n in shown]}
+    groups = {label: names for label, names in groups.items() if names}
     if "relative L2" in shown:
         groups["relative L2 error"] = ["relative L2"]
     if "PSNR" in shown:

@@ -96,7 +96,7 @@ def image_task(problem: Problem) -> dict:
     y = np.abs(np.asarray(model(x))).ravel()
     parts = np.array_split(y, min(_PROBES, y.size))
     return {
-        "kind": "image",
+        "problem": "image",
         "shape": list(shape),
         "data": list(model.range.shape),
         "lowest value": unknown.low,

@@ -3,21 +3,51 @@
 import numpy as np
 import torch
 
-from eitdip.errors import choose
+from eitdip.errors import OptionError
 from eitdip.pretraining.image_pairs import image_task
+from eitdip.pretraining.tanks import Layout, task
+from eitdip.problems.one_step import OneStep
 from eitdip.problems.problem import Problem
 
+# Logarithms of contrasts that stand for the classes water, resistive and conductive: insulators and metal.
+LEVELS = (0.0, float(np.log(0.01)), float(np.log(30.0)))
 
-def task_of(problem: Problem) -> dict:
-    """Shapes, values and operator of a problem, as JSON values for `eitdip.pretraining.Weights.check`.
+
+def fitting(problem: Problem, trained: dict) -> tuple[dict, torch.Tensor]:
+    """What a network must have been trained for, and what it sees.
+
+    Args:
+        problem: Of which kind, with which data.
+        trained: The `task` of a network, which says how large its images are and which layouts of electrodes it knows.
+
+    Returns:
+        The task of this problem, for `eitdip.pretraining.weights.Weights.check`, and A^+ y, shape (1, C, *shape),
+        float32.
 
     Raises:
         OptionError: If there are no pretrained networks for such problems.
     """
-    return choose("kind of problem for pretrained networks", problem.unknown.kind, {"image": image_task})(problem)
+    if problem.unknown.kind == "image":
+        first = torch.from_numpy(np.asarray(problem.model.pinv(problem.data.values)))
+        return image_task(problem), problem.unknown.network_input(first[None])
+    refuse_others(problem)
+    # Of any size, if the network is for images: the check then says so.
+    images = OneStep(problem, *trained.get("pixels", (64,))[:1])
+    own = task([Layout(problem, images)])
+    known = {name: trained[name] for name in ("levels", "masks") if name in trained}
+    if own["masks"][0] not in known.get("masks", ()):
+        known["masks"] = own["masks"]
+    return own | known, torch.from_numpy(images(images.difference(problem)[None]))
 
 
-def network_input(problem: Problem) -> torch.Tensor:
-    """A^+ y as a network sees it, shape (1, C, *shape), float32."""
-    first = torch.from_numpy(np.asarray(problem.model.pinv(problem.data.values)))
-    return problem.unknown.network_input(first[None])
+def refuse_others(problem: Problem) -> None:
+    """Make sure that networks can be pretrained for a body.
+
+    Raises:
+        OptionError: If it is solid, or its boundary is driven without electrodes.
+    """
+    if problem.unknown.kind != "plane" or problem.measurements.model != "electrodes":
+        raise OptionError(
+            f"{problem.name}: got a {problem.unknown.kind} body and {problem.measurements.model} data, expected a "
+            "plane one with electrodes for pretrained networks; use another method"
+        )

@@ -40,6 +40,11 @@ class Network(Settings):
     patch: int = setting("the network sees patches of so many pixels along each side as channels: faster, coarser", 1,
                          least=1, most=8)  # fmt: skip
     family: str = setting("of random pictures", "ellipses", choices=tuple(FAMILIES))
+    tanks: int = setting("of tanks: how many are simulated; each is used with many errors, turned and mirrored", 3000,
+                         least=2)  # fmt: skip
+    resistive: float = setting("of tanks: contrast of resistive objects; they are drawn within a factor of 2.5", 0.2,
+                               above=0, below=1)  # fmt: skip
+    conductive: float = setting("of tanks: contrast of conductive objects; likewise", 4.0, above=1)
     pairs_seed: int = setting("of all pairs", 0, least=0)
     held_pairs: int = setting("pairs that are watched, not trained on", 32, least=1)
     spread: float = setting("the noise of a pair is between 1 / spread and spread times that of the data", 1.5,

@@ -1,47 +1,79 @@
 """From a problem to the network that is trained for it: pairs, loss and architecture by the kind of its unknown."""
 
 import time
+from math import log
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from eitdip import plot
-from eitdip.errors import DivergenceError, choose
+from eitdip.data.transfers import load as load_tanks
+from eitdip.errors import DivergenceError, OptionError
+from eitdip.mesh import Tank
 from eitdip.methods.options import Running
 from eitdip.pretraining.image_pairs import ImagePairs
 from eitdip.pretraining.losses import Squared
+from eitdip.pretraining.segmentation import Classes
 from eitdip.pretraining.source import PairSource
+from eitdip.pretraining.tanks import Layout, TankPairs
+from eitdip.pretraining.tasks import refuse_others
 from eitdip.pretraining.training import Network, Training
 from eitdip.pretraining.weights import Weights
+from eitdip.problems.one_step import OneStep
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import world
 from eitdip.reconstruction import Progress, Result, Status
 from eitdip.runs.training import train, weights_of
 
 _BETWEEN = 20.0  # s between two pictures
+_SPREAD = 2.5  # of contrasts about those of a class
+_WINDOW = 0.3  # of the image's side, under which objects are compared, as in the Kuopio challenge
 
 
-def lesson(problem: Problem, network: Network) -> tuple[dict, PairSource, nn.Module]:
+def lesson(problem: Problem, network: Network, simulated: Path, comm=None) -> tuple[dict, PairSource, nn.Module]:
     """Architecture, pairs and loss, as `eitdip.runs.training.train` takes them.
 
     Args:
         problem: What the network shall be good for; its data are not used, but for their noise and mask.
         network: Settings.
+        simulated: File for simulated tanks; what is there already is not simulated again. Images need none.
+        comm: MPI communicator, by default all ranks.
 
     Raises:
         OptionError: If there is none for such a problem.
     """
-    return choose("kind of problem for pretraining", problem.unknown.kind, {"image": _image})(problem, network)
+    return (_image if problem.unknown.kind == "image" else _tank)(problem, network, simulated, comm)
 
 
-def _image(problem: Problem, network: Network):
+def _image(problem: Problem, network: Network, simulated: Path, comm):
     unknown = problem.unknown
     source = ImagePairs(
         problem, family=network.family, seed=network.pairs_seed, held_out=network.held_pairs, spread=network.spread
     )
     architecture = network.architecture(unknown.channels, unknown.channels, unknown.dimension)
     return architecture, source, Squared(unknown.bounded(None, None), unknown.unit, unknown.complex)
+
+
+def _tank(problem: Problem, network: Network, simulated: Path, comm):
+    """Classes of what is in a tank, from the one-step images of simulated ones."""
+    from eitdip.problems.simulate_transfer import TankFamily, record_tanks  # finite elements: images need none
+
+    refuse_others(problem)
+    tank, impedance = problem.measurements.geometry, problem.measurements.contact_impedance
+    if not isinstance(tank, Tank):
+        raise OptionError(f"{problem.name}: got data that bring a mesh, expected a round tank, which is meshed anew")
+    # In the unit of radius / background, between a third of the least and three times the largest.
+    contact = np.array([impedance.min() / 3, impedance.max() * 3]) * problem.unknown.start / tank.radius
+    low, high = ((contrast / _SPREAD, contrast * _SPREAD) for contrast in (network.resistive, network.conductive))
+    family = TankFamily(tank, contact=tuple(contact.tolist()), low=low, high=high)
+    record_tanks(simulated, family, network.tanks, network.pairs_seed, comm)
+    images = OneStep(problem)
+    held = min(network.held_pairs, network.tanks // 2)
+    source = TankPairs([Layout(problem, images)], load_tanks(simulated), held, seed=network.pairs_seed)
+    source.task |= {"levels": [0.0, log(network.resistive), log(network.conductive)]}
+    side = images.shape[0]
+    return network.architecture(images.channels, 3, 2), source, Classes(side, _WINDOW * side)
 
 
 def educate(
@@ -74,10 +106,11 @@ def educate(
         DivergenceError: If the loss becomes infinite or NaN; the best weights so far are written.
     """
     training, comm = training or Training(), world() if comm is None else comm
-    architecture, source, loss = lesson(problem, network or Network())
     beside = {
         name: out.with_name(f"{out.stem}-{name}") for name in ("checkpoint.safetensors", "curves.png", "examples.png")
     }
+    simulated = out.with_name(f"{out.stem}-tanks.h5")
+    architecture, source, loss = lesson(problem, network or Network(), simulated, comm)
     show = _Examples(source, beside["examples.png"], comm.rank == 0)
     try:
         weights, result = train(
