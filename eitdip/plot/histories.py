@@ -25,13 +25,14 @@ def curves(path, history, kept=None) -> None:
     misfits = {"chi2": "χ²/N", "held_out": "χ²/N held out"}
     apart = {*misfits, "relative L2", "PSNR", "seconds"}
     groups = {"loss": [n for n in shown if n not in apart], "χ²/N": [n for n in misfits if n in shown]}
-    groups = {label: names for label, names in groups.items() if names}
+    groups = {label: names for label, names in groups.items() if names or label == "loss"}
     if "relative L2" in shown:
         groups["relative L2 error"] = ["relative L2"]
     if "PSNR" in shown:
         groups["PSNR (dB)"] = ["PSNR"]
     with picture(path, (8.2, 2.9 * len(groups))) as figure:
-        for axes, (label, names) in zip(figure.subplots(len(groups), 1, sharex=True), groups.items(), strict=True):
+        panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (label, names) in zip(panels, groups.items(), strict=True):
             for i, name in enumerate(names):
                 # The loss is wide and behind, as the misfit often is all of it.
                 look = {"color": "#c3c8ce", "linewidth": 4} if name == "loss" else {"color": f"C{i}"}
