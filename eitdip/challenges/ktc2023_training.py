@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from eitdip.challenges.ktc2023 import FIRST_NAME, SECOND_NAME
 from eitdip.cli.exits import EXIT_INTERRUPTED, run
 from eitdip.data import load, transfers
 from eitdip.data.ktc2023 import LEVELS, TANK
@@ -27,7 +28,6 @@ from eitdip.reconstruction import Status
 from eitdip.runs.training import train
 from eitdip.writing import check_folder
 
-FIRST_NAME, SECOND_NAME = "ktc2023-first.safetensors", "ktc2023-second.safetensors"
 # Half a million numbers each: 1.1 MB with 16 bits.
 ARCHITECTURE = {
     "class": "unet", "latent_channels": 8, "channels": [40, 72, 96], "levels": 2, "skips": 40, "outputs": 3, "patch": 2,
