@@ -52,6 +52,7 @@ def chosen_settings(config: Path | None, pairs: list[str], **given) -> dict:
 def settings_rows() -> dict[str, list[tuple[str, str, str]]]:
     """Name, default and meaning of all settings, by what they are of."""
     from eitdip.methods.options import Method, Running
+    from eitdip.pretraining.training import Network, Training
     from eitdip.problems.load import TASKS, Reading
     from eitdip.problems.meshing import Meshing
     from eitdip.settings import table
@@ -62,7 +63,8 @@ def settings_rows() -> dict[str, list[tuple[str, str, str]]]:
             shown = "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
             of_tasks.setdefault(name, {})[shown] = None
     reading = [(name, " or ".join(of_tasks[name]), words) for name, _, words in table(Reading)]
-    return {"method": table(Method), "running": table(Running), "bodies": table(Meshing), "images": reading}
+    rows = {"method": table(Method), "running": table(Running), "bodies": table(Meshing), "images": reading}
+    return rows | {"training": table(Network, Training)}
 
 
 class WithSettings(click.Command):
@@ -81,6 +83,7 @@ def settings_markdown() -> str:
     """All settings as the table of README."""
     lines = ["| name | default | meaning |", "| --- | --- | --- |"]
     titles = {"running": "how it is run", "bodies": "meshes and models of bodies", "images": "how images are read"}
+    titles |= {"training": "`eitdip train`: a network, its pairs, and how it is trained on them"}
     for owner, rows in settings_rows().items():
         lines += [f"| **{titles[owner]}** | | |"] if owner in titles else []
         lines += [f"| `{name}` | {default} | {words} |" for name, default, words in rows]

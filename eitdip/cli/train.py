@@ -3,11 +3,11 @@
 import click
 
 from eitdip.cli.exits import EXIT_DONE, EXIT_INTERRUPTED
-from eitdip.cli.settings import PATH, chosen_settings
+from eitdip.cli.settings import PATH, WithSettings, chosen_settings
 from eitdip.errors import OptionError
 
 
-@click.command()
+@click.command(cls=WithSettings)
 @click.argument("data")
 @click.option("--out", type=PATH, required=True, help="File for the weights, .safetensors.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the first weights.")

@@ -60,8 +60,9 @@ def _subspace(made, network, method, generator):
     field = Parameterization(made, Affine(0.0, 1.0), unit=1.0)
     operator, rng = field_jacobian(field), np.random.default_rng(method.seed)
     spectrum = randomized_svd(operator, method.rank, rng, oversampling=_MORE, tolerance=_TOLERANCE)
+    seen = spectrum.values > _TOLERANCE * spectrum.values[0]
     # Steps of length one then change the field by about one, as those of weights do.
-    return Subspace(made, torch.from_numpy(spectrum.right / spectrum.values[:, None]))
+    return Subspace(made, torch.from_numpy(spectrum.right[seen] / spectrum.values[seen, None]))
 
 
 TUNED = {"all": _all, "decoder": _part, "last": _part, "low-rank": _low_rank, "subspace": _subspace}

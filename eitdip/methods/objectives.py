@@ -46,14 +46,17 @@ def _variational(problem: Problem, method: Method, seed: int, stopwatch, shift: 
         model, misfit = problem.model, misfit_of(data, method.held_out, seed)
     else:
         model, misfit = problem.misfits[method.misfit]()
+    field.eval()  # no noise on the input yet
     if method.generator == "educated" and field.fit_drift:
         fit_drift(Variational(model, field, misfit))
     penalties = {
         "tv": (method.tv, TotalVariation(grid.differences)),
         "l1": (method.l1, TotalVariation(Values(grid.sizes))),
         "tikhonov": (method.tikhonov, Tikhonov(grid.differences)),
-        "proximity": (method.proximity, Proximity(field.contrast(field.field()))),
     }
+    if method.proximity:
+        penalties["proximity"] = method.proximity, Proximity(field.contrast(field.field()))
+    field.train()
     penalties = {name: (weight, penalty) for name, (weight, penalty) in penalties.items() if weight}
     return Variational(model, field, misfit, penalties, stopwatch)
 

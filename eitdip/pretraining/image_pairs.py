@@ -47,7 +47,9 @@ class ImagePairs(PairSource):
         self._noise = noise if noise.known else Gaussian(problem.data.deviation)
         self.task = image_task(problem)
         random_picture(np.random.default_rng(0), problem.unknown.space.shape[-problem.unknown.dimension :], family)
-        chosen = [self.task, family, self.seed, self._held_out, self._spread]
+        # Where the range of values is not known, the problem's data decide size and start of the pictures.
+        decided = [problem.unknown.hash, self._noise.name]
+        chosen = [self.task, *decided, family, self.seed, self._held_out, self._spread]
         digest = hashlib.sha256(json.dumps(chosen).encode())
         for array in (problem.data.mask, *self._noise.arrays()):
             digest.update(np.ascontiguousarray(array).tobytes())

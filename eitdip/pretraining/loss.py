@@ -19,7 +19,7 @@ class PairsLoss(Objective):
 
     What is delivered is the moving average of the weights over the steps, which is better than the last ones. All that
     is watched is of it: `held_out` is the loss of pairs that are not trained on, `estimate` the answers to the first
-    of these. Both are looked at now and then, and stand until the next look.
+    of these. Both are looked at in the first step and in the last one of every `look`, and stand until the next look.
 
     Args:
         network: Inputs (B, C, *shape) to raw outputs.
@@ -66,7 +66,7 @@ class PairsLoss(Objective):
 
     def forward(self) -> Terms:
         step = int(self._step)
-        if step % self._look == 0:
+        if step == 0 or (step + 1) % self._look == 0:
             self._watch()
         with self.stopwatch("pairs"):
             batch = self._source.batch(step, self._batch, self._share).to(self._example.device)

@@ -1,6 +1,7 @@
 """How a network is trained on pairs, and the moving parts of that for the one loop."""
 
 from dataclasses import asdict, dataclass
+from math import ceil
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ class Training(Settings):
     decay: float = setting("of the weights towards zero in a step, over the rate", 1e-4, least=0)
     average: float = setting("decay of the moving average of the weights, which is what is kept", 0.999, least=0,
                              below=1)  # fmt: skip
-    look: int = setting("steps between two looks at the held-out pairs", 100, least=1)
+    look: int = setting("steps between two looks at the held-out pairs, or a little less", 100, least=1)
     patience: int = setting("looks without improvement after which the training ends", 20, least=1)
     seconds: float = setting("largest time that the steps may take, s; 0 for any", 0.0, least=0)
 
@@ -86,14 +87,14 @@ def begin(network: nn.Module, source: PairSource, loss: nn.Module, training: Tra
         training: Settings.
         comm: Ranks that share each batch, within `eitdip.ranks.gradients.training_together`.
     """
-    objective = PairsLoss(
-        network, source, loss, batch=training.batch, decay=training.average, look=training.look, comm=comm
-    )
+    # Looks that end with the steps: the last weights are the best ones, as the rate has fallen to 0.
+    look = training.steps // ceil(training.steps / training.look)
+    objective = PairsLoss(network, source, loss, batch=training.batch, decay=training.average, look=look, comm=comm)
     optimizer = torch.optim.AdamW(network.parameters(), lr=training.learning_rate, weight_decay=training.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, training.learning_rate, training.steps, pct_start=training.rise, cycle_momentum=False
     )
-    rules = [HeldOut(training.patience * training.look), Budget(training.steps)]
+    rules = [HeldOut(training.patience * look), Budget(training.steps)]
     rules += [TimeBudget(training.seconds)] if training.seconds else []
     return Trainee(objective, optimizer, schedule, FirstOf(*rules))
 

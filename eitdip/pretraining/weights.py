@@ -152,7 +152,7 @@ def _plain(value):
 def _same(got, expected) -> bool:
     """Equal, but for the rounding of numbers with a fraction."""
     got, expected = ([each] if not isinstance(each, list) else each for each in (got, expected))
-    if len(got) != len(expected) or not any(isinstance(value, float) for value in (*got, *expected)):
+    if got == expected or len(got) != len(expected) or not any(isinstance(value, float) for value in (*got, *expected)):
         return got == expected
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (*got, *expected)):
         return False

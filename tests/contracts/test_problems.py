@@ -15,6 +15,7 @@ from eitdip.methods.parameterizations import GENERATORS, LINKS, parameterization
 from eitdip.problems.bodies import Body
 from eitdip.problems.images import Image
 from eitdip.problems.unknown import Unknown
+from tests.cases.pretrained import weights_file
 from tests.contracts.problem_registry import PROBLEMS
 
 pytestmark = pytest.mark.usefixtures("gmsh")
@@ -34,6 +35,11 @@ def small(name: str, **wanted) -> Method:
     deciding = {key: value for key, value in sizes.items() if key in ("generator", "link", "optimizer", "stop")}
     used = method(label, deciding).used(problem(name).unknown.kind)
     return method(label, {key: value for key, value in sizes.items() if key in used})
+
+
+def pretrained(name: str, label: str, folder) -> dict:
+    """The file that a pretrained generator, or the method of this name, needs."""
+    return {"weights": weights_file(folder, problem(name))} if label == "educated" else {}
 
 
 def test_every_unknown_is_in_a_problem():
@@ -70,13 +76,14 @@ def test_an_unknown_makes_means_pictures_and_errors(name):
 
 @every
 @pytest.mark.parametrize("generator", GENERATORS)
-def test_every_generator_starts_where_its_link_does(name, generator):
+def test_every_generator_starts_where_its_link_does(name, generator, tmp_path):
     given = problem(name)
     try:
-        chosen = small(name, generator=generator)
+        chosen = small(name, generator=generator, **pretrained(name, generator, tmp_path))
         chosen.check(given)
     except OptionError as error:
-        assert "option generator: got" in str(error) and given.unknown.kind == "image"
+        refused = "option generator: got" if given.unknown.kind == "image" else "for pretrained networks"
+        assert refused in str(error) and (given.unknown.kind == "image" or generator == "educated")
         return
     made, grid = parameterization(given, chosen.completed(given.unknown.kind), seed=0)
     field = made.field().detach()
@@ -107,13 +114,13 @@ def test_every_link_keeps_the_bounds_or_is_refused(name, link):
 
 @every
 @pytest.mark.parametrize("label", METHODS)
-def test_every_method_runs_or_says_what_it_needs(name, label):
+def test_every_method_runs_or_says_what_it_needs(name, label, tmp_path):
     given = problem(name)
-    chosen = small(name, label=label)
     try:
+        chosen = small(name, label=label, **pretrained(name, label, tmp_path))
         chosen.check(given)
     except OptionError as error:
-        assert f" for {given.name}, expected " in str(error)
+        assert ("for pretrained networks" if label == "educated" else f" for {given.name}, expected ") in str(error)
         return
     found = eitdip.solve(given, chosen, quiet=True)
     assert found.x.shape == given.model.domain.shape and np.isfinite(found.x).all()
