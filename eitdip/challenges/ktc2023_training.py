@@ -32,9 +32,9 @@ from eitdip.writing import check_folder
 ARCHITECTURE = {
     "class": "unet", "latent_channels": 8, "channels": [40, 72, 96], "levels": 2, "skips": 40, "outputs": 3, "patch": 2,
 }  # fmt: skip
-TANKS, KEPT = 10_000, 8_000
+TANKS, KEPT = 10_000, 6_000
 FIRST = Training(steps=2500, batch=16, learning_rate=2e-3, average=0.998, look=250)
-SECOND = Training(steps=2000, batch=16, learning_rate=1e-3, average=0.998, look=250)
+SECOND = Training(steps=1200, batch=16, learning_rate=1e-3, average=0.998, look=250)
 WINDOW = 80 / 256  # standard deviation of the score's window over the tank's bounding square
 
 

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from eitdip.challenges import ktc2023
+from eitdip.challenges import ktc2023, ktc2023_training
 from eitdip.cli.exits import run
+from eitdip.data import load
 from eitdip.data.ktc2023 import TANK
 from eitdip.fem import CompleteElectrodeModel
 from eitdip.fem.matrices import MARGIN
 from eitdip.phantoms import Inclusion, Phantom
+from eitdip.pretraining.tanks import task
+from eitdip.pretraining.weights import Weights, build
+from eitdip.problems.physical_step import PhysicalStep
 
 SIDE = 256
 CENTER = (np.arange(SIDE) + 0.5) * 2 / SIDE - 1
@@ -130,3 +134,57 @@ def test_the_wrong_level_stops_before_any_work(tmp_path, capsys):
     assert command(tmp_path / "in", tmp_path / "out", 1) == 2
     assert "the file is of level 3" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+SMALL = {
+    "class": "unet",
+    "latent_channels": 8,
+    "channels": [4, 4, 4],
+    "levels": 2,
+    "skips": 4,
+    "outputs": 3,
+    "patch": 2,
+}
+
+
+def untrained(folder, level: int, data) -> None:
+    """Weights drawn at random, which say that they know a level."""
+    folder.mkdir()
+    known = task(ktc2023_training.layouts(data, [level]))
+    first = Weights(SMALL, build(SMALL).state_dict(), known)
+    wide = SMALL | {"latent_channels": 8 + PhysicalStep.channels}
+    more = {"first": first.hash, "channels": 8 + PhysicalStep.channels}
+    first.save(folder / ktc2023.FIRST_NAME)
+    Weights(wide, build(wide).state_dict(), known | more).save(folder / ktc2023.SECOND_NAME)
+
+
+@pytest.mark.usefixtures("gmsh")
+def test_educated(tmp_path, capsys):
+    write(tmp_path / "in", 2, 1, 2)
+    untrained(tmp_path / "weights", 2, tmp_path / "in" / "data1.mat")
+    words = ["--method", "educated", "--weights", tmp_path / "weights"]
+    assert command(tmp_path / "in", tmp_path / "out", 2, *words) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1.mat", "2.mat"]
+    one, two = (loadmat(tmp_path / "out" / f"{n}.mat")["reconstruction"] for n in (1, 2))
+    assert one.shape == (256, 256) and one.dtype == np.uint8 and not one[X**2 + Y**2 > 1].any()
+    assert np.array_equal(one, two)  # the same data
+    answer = ktc2023.Educated(tmp_path / "weights")
+    assert np.array_equal(answer(load(tmp_path / "in" / "data1.mat", level=2)), one) and len(answer.hash) == 33
+    # The file has all levels' data removed that level 3 lacks, but the weights do not know it.
+    write(tmp_path / "in3", 3, 1)
+    assert command(tmp_path / "in3", tmp_path / "out", 3, *words) == 2
+    error = capsys.readouterr().err
+    assert "first network: trained for 1 levels" in error and error.count("\n") == 1
+    assert command(tmp_path / "in", tmp_path / "out", 2, "--method", "educated", "--weights", tmp_path / "no") == 2
+    assert "ktc2023-first.safetensors: no weights there" in capsys.readouterr().err
+
+
+def test_the_likeliest_class_of_logits():
+    side = 64
+    center = ((np.arange(side) + 0.5) * 2 / side - 1) * MARGIN
+    x, y = np.meshgrid(center, -center)
+    labels = ktc2023.most_likely(np.stack([0.5 - 0 * x, x, y]))
+    expected = np.where(np.maximum(X, Y) <= 0.5, 0, np.where(X > Y, 1, 2))
+    inside = X**2 + Y**2 <= 1
+    assert labels.dtype == np.uint8 and (labels[~inside] == 0).all()
+    assert np.mean(labels[inside] != expected[inside]) < 1e-3
