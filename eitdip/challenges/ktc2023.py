@@ -177,9 +177,9 @@ def _write(folder: Path, name: str, measurements, answer: Callable, comm, quiet:
         labels = answer(measurements, comm=comm, quiet=quiet)
         with together(comm):
             if comm.rank == 0:
-                digits = 0 if answer is _untrained else 2
+                digits, facts = (0, {}) if answer is _untrained else (2, {"weights": answer.hash})
                 content = io.BytesIO()
-                savemat(content, {"reconstruction": labels})
+                savemat(content, {"reconstruction": labels} | facts)
                 write_atomically(folder / f"{name}.mat", content.getvalue())
                 click.echo(f"{name}.mat  {time.perf_counter() - began:.{digits}f} s")
     except EitdipError as error:

@@ -23,7 +23,7 @@ from eitdip.problems.bodies import prepare
 from eitdip.problems.one_step import OneStep
 from eitdip.problems.physical_step import PhysicalStep
 from eitdip.problems.simulate_transfer import TankFamily, record_tanks
-from eitdip.ranks.collectives import together, world
+from eitdip.ranks.collectives import alone, together, world
 from eitdip.reconstruction import Status
 from eitdip.runs.training import train
 from eitdip.writing import check_folder
@@ -32,9 +32,9 @@ from eitdip.writing import check_folder
 ARCHITECTURE = {
     "class": "unet", "latent_channels": 8, "channels": [40, 72, 96], "levels": 2, "skips": 40, "outputs": 3, "patch": 2,
 }  # fmt: skip
-TANKS, KEPT = 10_000, 6_000
+TANKS, KEPT = 10_000, 8_000
 FIRST = Training(steps=2500, batch=16, learning_rate=2e-3, average=0.998, look=250)
-SECOND = Training(steps=1200, batch=16, learning_rate=1e-3, average=0.998, look=250)
+SECOND = Training(steps=2000, batch=16, learning_rate=1e-3, average=0.998, look=250)
 WINDOW = 80 / 256  # standard deviation of the score's window over the tank's bounding square
 
 
@@ -42,7 +42,7 @@ def layouts(path: Path, levels=LEVELS) -> list[Layout]:
     """One-step images at each level, prepared for a tank like the one of a complete data file."""
     found = []
     for level in levels:
-        problem = prepare(load(path, level=level))
+        problem = prepare(load(path, level=level), comm=alone())  # each rank has other pairs of a batch
         found.append(Layout(problem, OneStep(problem)))
     return found
 

@@ -165,11 +165,13 @@ def test_educated(tmp_path, capsys):
     words = ["--method", "educated", "--weights", tmp_path / "weights"]
     assert command(tmp_path / "in", tmp_path / "out", 2, *words) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1.mat", "2.mat"]
-    one, two = (loadmat(tmp_path / "out" / f"{n}.mat")["reconstruction"] for n in (1, 2))
+    files = [loadmat(tmp_path / "out" / f"{n}.mat") for n in (1, 2)]
+    one, two = (file["reconstruction"] for file in files)
     assert one.shape == (256, 256) and one.dtype == np.uint8 and not one[X**2 + Y**2 > 1].any()
     assert np.array_equal(one, two)  # the same data
     answer = ktc2023.Educated(tmp_path / "weights")
     assert np.array_equal(answer(load(tmp_path / "in" / "data1.mat", level=2)), one) and len(answer.hash) == 33
+    assert files[0]["weights"] == answer.hash
     # The file has all levels' data removed that level 3 lacks, but the weights do not know it.
     write(tmp_path / "in3", 3, 1)
     assert command(tmp_path / "in3", tmp_path / "out", 3, *words) == 2
