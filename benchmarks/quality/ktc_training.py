@@ -1,7 +1,8 @@
 """Official scores on the KTC2023 training tanks.
 
 Levels above 1 are made from the complete data by dropping electrodes. One setting and one pair of
-thresholds for each method serves all tanks and levels; they were chosen on these tanks. Needs EITDIP_DATA.
+thresholds for each method serves all tanks and levels; they were chosen on these tanks. The networks of "educated" know
+simulated tanks only. Needs EITDIP_DATA.
 
     python -m benchmarks.quality.ktc_training [--method gn-tv] [--levels 1 4 7]
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from eitdip import plot
-from eitdip.challenges.ktc2023 import SETTINGS, classify, segment
+from eitdip.challenges.ktc2023 import SETTINGS, WEIGHTS, Educated, classify, segment
 from eitdip.data import data_root, load
 from eitdip.data.ktc2023 import truth
 from eitdip.methods.names import METHODS
@@ -26,7 +27,7 @@ from eitdip.writing import write_atomically
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as it takes part.
+    """A reconstruction as it takes part.
 
     Args:
         settings: Options that differ from those of the challenge's command.
@@ -35,6 +36,22 @@ class Entry:
 
     settings: dict
     label: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, measurements, changes: dict) -> dict[str, np.ndarray]:
+        """Labels and image, from measurements and further settings."""
+        _, image = segment(measurements, self.settings | changes)
+        return {"labels": self.label(image), "image": image}
+
+
+class Networks:
+    """Trained networks; `--set weights=FOLDER` takes others than the committed ones."""
+
+    _answer: Educated | None = None
+
+    def __call__(self, measurements, changes: dict) -> dict[str, np.ndarray]:
+        """Labels, from measurements."""
+        self._answer = self._answer or Educated(Path(changes.get("weights", WEIGHTS)))
+        return {"labels": self._answer(measurements)}
 
 
 def by_conductivity(image: np.ndarray, low: float = 0.2, high: float = 2.5) -> np.ndarray:
@@ -48,6 +65,7 @@ ENTRIES = {
         METHODS["gn-tv"] | {"generator": "pixels", "tv": 2.5, "steps": 15, "seeds": 1},
         by_conductivity,
     ),
+    "educated": Networks(),
 }
 
 
@@ -75,20 +93,20 @@ def main() -> None:
     write_atomically(out / "scores.json", json.dumps(rows, indent=2).encode())
 
 
-def row(root: Path, out: Path, entry: Entry, changes: dict, level: int, tank: int) -> dict:
+def row(root: Path, out: Path, entry: Callable, changes: dict, level: int, tank: int) -> dict:
     """Scores of one tank at one level; its arrays and its picture go to `out`."""
     began = time.perf_counter()
     data = load(root / f"ktc2023/training/data{tank}.mat", level=level)
-    _, image = segment(data, entry.settings | changes)
-    labels = entry.label(image)
+    arrays = entry(data, changes)
+    labels = arrays["labels"]
     seconds = time.perf_counter() - began
     truths = {year: truth(root / f"ktc2023/truth_{year}/true{tank}.mat") for year in ("2024", "2023")}
     scores = {year: ktc_score(true, labels) for year, true in truths.items()}
     name = f"level{level}_tank{tank}"
-    np.savez(out / f"{name}.npz", image=image, labels=labels)
+    np.savez(out / f"{name}.npz", **arrays)
     plot.labels(out / f"{name}.png", labels, truths["2023"])
     numbers = " ".join(f"{score:.3f} ({year})" for year, score in scores.items())
-    print(f"level {level} tank {tank}: {numbers} {seconds:.0f} s", flush=True)
+    print(f"level {level} tank {tank}: {numbers} {seconds:.1f} s", flush=True)
     return {"level": level, "tank": tank, "seconds": seconds} | scores
 
 

@@ -1,7 +1,7 @@
 """Simulated tanks a second: mpiexec -n 2 python -m benchmarks.speed.pairs [MESHES].
 
-Each mesh has 60 tanks with 32 electrodes, drawn, rasterized and solved: what pretraining's files are made of. Meshes are
-divided over the ranks; the time is that of the slowest, with gmsh's eight meshes made before.
+Each mesh has 60 tanks with 32 electrodes, drawn, rasterized and solved: what pretraining's files are made of. Meshes
+are divided over the ranks; the time is that of the slowest, with gmsh's eight meshes made before.
 """
 
 import sys
