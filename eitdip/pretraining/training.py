@@ -91,8 +91,10 @@ def begin(network: nn.Module, source: PairSource, loss: nn.Module, training: Tra
     look = training.steps // ceil(training.steps / training.look)
     objective = PairsLoss(network, source, loss, batch=training.batch, decay=training.average, look=look, comm=comm)
     optimizer = torch.optim.AdamW(network.parameters(), lr=training.learning_rate, weight_decay=training.decay)
+    # A rise of one step exactly is one of length 0 to torch, which divides by it.
+    rise = training.rise if training.rise * training.steps != 1 else training.rise * (1 + 1e-9)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, training.learning_rate, training.steps, pct_start=training.rise, cycle_momentum=False
+        optimizer, training.learning_rate, training.steps, pct_start=rise, cycle_momentum=False
     )
     rules = [HeldOut(training.patience * look), Budget(training.steps)]
     rules += [TimeBudget(training.seconds)] if training.seconds else []

@@ -100,8 +100,12 @@ class Weights:
             half: Keep numbers with 11 bits instead of 24: half the size.
 
         Raises:
+            CheckpointError: If a number is too large for that.
             OutputError: If the file cannot be written.
         """
+        for name, value in self.parameters.items() if half else ():
+            if value.abs().max() > torch.finfo(torch.float16).max:
+                raise CheckpointError(f"{path}: {name} has numbers beyond 65504, expected half=False for these weights")
         kept = {name: value.half() if half else value.float() for name, value in self.parameters.items()}
         header = {"version": VERSION, "architecture": self.architecture, "task": self.task}
         header |= {"provenance": self.provenance}

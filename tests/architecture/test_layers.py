@@ -189,7 +189,7 @@ def test_an_import_leaves_alone_what_it_does_not_need(names, absent, python):
 
 def test_images_need_no_finite_elements_and_no_mpi(python):
     """All but the models of bodies works where neither DOLFINx nor MPI is installed."""
-    bodies = DOORS["fem"] | {"eitdip.challenges.ktc2023"}
+    bodies = DOORS["fem"] | {"eitdip.challenges.ktc2023", "eitdip.challenges.ktc2023_training"}
     names = [dotted(path) for path in modules() if path.stem != "__main__" and room(dotted(path)) != "fem"]
     names = [name for name in names if name not in bodies]
     python(
