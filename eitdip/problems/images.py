@@ -87,7 +87,7 @@ class Image(Unknown):
         scaled = (first - self.start) / self.unit
         if self.complex:
             scaled = torch.view_as_real(scaled).movedim(-1, 1)
-        return (scaled if self.channels > 1 else scaled[:, None]).float()
+        return (scaled if self.channels > 1 else scaled[:, None]).float().contiguous()
 
     def mean(self, fields):
         return np.mean(fields, axis=0)

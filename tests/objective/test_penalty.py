@@ -13,7 +13,7 @@ from eitdip.objective.differences import (
     differences,
     differences_transposed,
 )
-from eitdip.objective.penalty import Tikhonov, TotalVariation
+from eitdip.objective.penalty import Proximity, Tikhonov, TotalVariation
 from tests.cases.meshes import rectangle, ring_disk
 from tests.cases.solids import box
 
@@ -35,6 +35,19 @@ def disk_image(size: int, radius: float, edge: float = 1.0) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def mesh():
     return ring_disk(16)
+
+
+def test_proximity_by_hand():
+    anchor = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64, requires_grad=True)
+    penalty = Proximity(anchor)
+    x = torch.tensor([[1.0, 4.0], [3.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    assert penalty(x).item() == pytest.approx((4 + 1) / 4) and penalty(anchor).item() == 0
+    penalty(x).backward()
+    torch.testing.assert_close(x.grad, (x.detach() - anchor.detach()) / 2)
+    assert anchor.grad is None and list(penalty.state_dict()) == ["anchor"]
+    with torch.no_grad():
+        anchor.zero_()
+    assert penalty(x).item() == pytest.approx(5 / 4)  # its own copy
 
 
 class TestTotalVariation:
