@@ -30,7 +30,7 @@ class Batch:
             raise ShapeError(f"pairs: got {len(self.inputs)} inputs and {len(self.targets)} targets, expected as many")
         for name in ("inputs", "targets"):
             value = getattr(self, name)
-            if not torch.isfinite(torch.view_as_real(value) if value.is_complex() else value).all():
+            if not torch.isfinite(value).all():
                 raise InvalidDataError(f"pairs: {name} contain NaN or infinity; leave such pairs out")
 
     def to(self, device) -> "Batch":

@@ -158,7 +158,7 @@ def _same(got, expected) -> bool:
     got, expected = ([each] if not isinstance(each, list) else each for each in (got, expected))
     if got == expected or len(got) != len(expected) or not any(isinstance(value, float) for value in (*got, *expected)):
         return got == expected
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (*got, *expected)):
+    if any(not isinstance(value, int | float) for value in (*got, *expected)):
         return False
     scale = max(abs(value) for value in expected)
     return all(abs(a - b) <= _CLOSE * scale for a, b in zip(got, expected, strict=True))

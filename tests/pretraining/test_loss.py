@@ -1,5 +1,6 @@
 """The mean loss over pairs in the one loop: gradients, the average that is delivered, and when it is looked at."""
 
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -155,6 +156,22 @@ def test_ranks_divide_the_batch():
         lesson(comm=Comm())
 
 
+def test_a_rank_sees_its_share_of_the_batch(monkeypatch):
+    """Through the network that averages gradients; the pairs that are watched are the same on all."""
+
+    class Comm:
+        rank, size = 1, 2
+
+    monkeypatch.setattr("eitdip.pretraining.loss.shared", lambda network: lambda x: 2 * network(x))
+    source = Waves(double=True)
+    objective = lesson(source=source, comm=Comm(), batch=6)
+    objective()
+    terms = objective()
+    assert source.asked == [(3, 3), (9, 3)]
+    assert terms.losses["squared"].item() == pytest.approx(by_hand(1.0, 0.2, source.pairs(9, 3))[0], rel=1e-12)
+    assert terms.held_out == pytest.approx(held_loss(objective.state(), source), rel=1e-12)
+
+
 def test_a_checkpoint_has_the_average_and_the_look():
     one, other = lesson(decay=0.5), lesson(decay=0.5, network=Line(3.0, 2.0))
     for _ in range(4):
@@ -231,6 +248,9 @@ def test_a_short_training_is_not_lost_by_the_look():
     words = record(Training(steps=60), Waves(), result)
     assert words["held-out loss"] == result.history["held_out"][59] and words["steps"] == 60
     assert words["pairs"] == Waves().hash and words["kept"] == 59 and words["training"]["steps"] == 60
+    assert (
+        record(Training(steps=60), Waves(), replace(result, kept=0))["held-out loss"] == result.history["held_out"][0]
+    )
     assert words["seconds"] == round(float(result.history["seconds"][-1]), 1)
 
 
