@@ -5,8 +5,9 @@ OUTPUT_DIR gets a PNG of the same stem for each, 512 x 512 pixels, white for acr
 Matthews correlation coefficient, `eitdip.metrics.mcc`.
 
 What is used beside the views was read off the challenge's training discs ta and tb: the radius of a disc, how far holes
-stay from its rim, and the attenuation curve of acrylic in this X-ray beam. Nothing is trained, and one setting serves
-all categories.
+stay from its rim, and the attenuation curve of acrylic in this X-ray beam. By default nothing is trained, and one
+setting serves all categories. With `--method educated` a network that has seen simulated discs finds the holes:
+weights/htc2022.safetensors, made by `python -m eitdip.challenges.htc2022_training weights/htc2022.safetensors`.
 """
 
 import io
@@ -18,17 +19,19 @@ import click
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
+from eitdip.challenges import htc2022_network
 from eitdip.classical.two_valued import two_valued
 from eitdip.cli.exits import run
 from eitdip.data import htc2022
 from eitdip.data.htc2022 import SIDE, DiscData
 from eitdip.errors import EitdipError, FileFormatError, InvalidDataError
+from eitdip.problems.disc_views import RADIUS
 from eitdip.problems.scans import disc_beam, disc_operator
 from eitdip.ranks.threads import use_threads
 from eitdip.writing import check_folder, write_atomically
 
-RADIUS = 34.88  # mm, of both discs to 0.01
 RIM = 4.0  # mm without holes; the holes of the two discs end 5.5 and 6.7 mm from the rim
 # Sinogram to mm of acrylic: the beam hardens, so it is a curve. Fitted to rays of the two discs that meet no hole.
 AIR = 0.0173
@@ -37,29 +40,33 @@ DEVIATION = 0.4  # mm, mostly what the curve leaves: the light of a bright detec
 WEIGHT = 3.0
 # Coarse pixels first. The push to two values grows slowly there; on fine pixels it only draws the edges.
 PUSHES = {128: (0, 0, 0.3, 1, 2, 4, 8, 16), 256: (4, 8)}
+WEIGHTS = Path(__file__).parents[2] / "weights" / "htc2022.safetensors"
 _STEPS = 120
 _VIEWS = 90  # more views are thinned to about so many
 
 
-def segment(disc: DiscData) -> np.ndarray:
+def segment(disc: DiscData, network: nn.Module | None = None) -> np.ndarray:
     """Where a disc has acrylic.
 
     The holes are found inside a disc of known radius, as the image of two values with short edges that explains the
-    views best.
+    views best, or by a network.
 
     Args:
         disc: Views, from `eitdip.data.htc2022.load`.
+        network: Of `eitdip.challenges.htc2022_network.load`, or None for an image that nothing was trained for.
 
     Returns:
         bool, shape (512, 512).
 
     Raises:
-        InvalidDataError: If the views do not show a whole disc.
+        InvalidDataError: If the views do not show a whole disc, or the network was trained for others.
     """
     measured = acrylic(disc.sinogram)
     center = find_disc(disc, measured)
-    measured = measured * _gain(disc, measured, center)
-    lengths = replace(disc, sinogram=measured).every(max(1, round(len(disc.angles) / _VIEWS)))
+    lengths = replace(disc, sinogram=measured * _gain(disc, measured, center))
+    if network is not None:
+        return htc2022_network.segment(lengths, center, network)
+    lengths = lengths.every(max(1, round(len(disc.angles) / _VIEWS)))
     holes = None
     for side, pushes in PUSHES.items():
         data = lengths.binned(SIDE // side)
@@ -170,10 +177,10 @@ def _check_span(disc: DiscData, path: Path, category: int) -> DiscData:
     return disc.limited(float(disc.angles[0]), span)
 
 
-def _write(path: Path, disc: DiscData) -> None:
+def _write(path: Path, disc: DiscData, network: nn.Module | None) -> None:
     began = time.perf_counter()
     try:
-        acrylic_here = segment(disc)
+        acrylic_here = segment(disc, network)
     except EitdipError as error:
         raise type(error)(f"{path.stem}: {error}") from error
     content = io.BytesIO()
@@ -186,14 +193,17 @@ def _write(path: Path, disc: DiscData) -> None:
 @click.argument("input_dir", type=click.Path(path_type=Path))
 @click.argument("output_dir", type=click.Path(path_type=Path))
 @click.argument("category", type=click.IntRange(1, 7))
-def command(input_dir: Path, output_dir: Path, category: int) -> int:
+@click.option("--method", type=click.Choice(("two-valued", "educated")), default="two-valued", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True, help="For educated.")
+def command(input_dir: Path, output_dir: Path, category: int, method: str, weights: Path) -> int:
     """Segment all discs of INPUT_DIR, in difficulty CATEGORY (1..7), into OUTPUT_DIR."""
     # Everything is read before any work starts.
     discs = {path: _check_span(htc2022.load(path), path, category) for path in _inputs(input_dir)}
+    network = htc2022_network.load(weights) if method == "educated" else None
     check_folder(output_dir)
     use_threads()
     for path, disc in discs.items():
-        _write(output_dir / f"{path.stem}.png", disc)
+        _write(output_dir / f"{path.stem}.png", disc, network)
     return 0
 
 

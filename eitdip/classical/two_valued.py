@@ -19,10 +19,11 @@ def two_valued(
     steps: int = 100,
     allowed: torch.Tensor | None = None,
     start: torch.Tensor | None = None,
+    lean: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Reduce |A x - y|^2 / (2 deviation^2) + weight * sum |grad x| + push * sum x (1 - x) over 0 <= x <= 1.
+    """Reduce |A x - y|^2 / (2 deviation^2) + weight * sum |grad x| + push * sum x (1 - x) + <lean, x>, 0 <= x <= 1.
 
-    The last term is concave: it is zero for two values only. Without it the problem is convex; with `pushes` that
+    The third term is concave: it is zero for two values only. Without it the problem is convex; with `pushes` that
     grow from 0 the image follows a path of minima from there to two values, which ends in a far better one than
     cutting the convex solution at 1/2. What comes out depends on the path, unlike a convex problem's solution.
 
@@ -37,6 +38,7 @@ def two_valued(
         steps: For each push; one costs A and A* once.
         allowed: Where x may differ from 0, true or false, shape of the image; by default everywhere.
         start: First x; by default 1/2.
+        lean: What a pixel of 1 costs, shape of the image: minus the logits of what is expected; by default nothing.
 
     Returns:
         x, shape operator.domain.shape, nearly two-valued if the last push is large.
@@ -55,7 +57,8 @@ def two_valued(
             "expected >= 0, at least one and all >= 0, > 0, at least 1"
         )
     shape, axes = operator.domain.shape, len(operator.domain.shape)
-    for name, array, expected in (("y", y, operator.range.shape), ("allowed", allowed, shape), ("start", start, shape)):
+    for name, array, expected in (("y", y, operator.range.shape), ("allowed", allowed, shape), ("start", start, shape),
+                                  ("lean", lean, shape)):  # fmt: skip
         if array is not None and tuple(array.shape) != tuple(expected):
             raise ShapeError(f"{name}: got shape {tuple(array.shape)}, expected {tuple(expected)}")
     # A and the differences are divided by their norms, so that the steps fit both.
@@ -64,6 +67,7 @@ def two_valued(
     data = y / size
     room = torch.ones(shape).to(y) if allowed is None else allowed.to(y)
     x = (0.5 * room) if start is None else start.to(y) * room
+    cost = 0.0 if lean is None else lean.to(y) * unit
     extended, fit, edges = x, torch.zeros_like(data), torch.zeros_like(differences(x, axes))
     for push in pushes:
         # The tangent of a strong concave term leads astray in long steps: they would swing between 0 and 1 without end.
@@ -73,7 +77,7 @@ def two_valued(
             fit = (fit + sigma * (operator(extended) / size - data)) / (1 + sigma)
             edges = into_ball(edges + sigma / jumps * differences(extended, axes), weight * jumps * unit)
             slope = operator.adjoint(fit) / size + differences_transposed(edges, axes) / jumps
-            new = (x - tau * (slope + push * unit * (1 - 2 * x))).clamp(0, 1) * room
+            new = (x - tau * (slope + cost + push * unit * (1 - 2 * x))).clamp(0, 1) * room
             extended, x = 2 * new - x, new
     return x
 

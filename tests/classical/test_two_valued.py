@@ -7,7 +7,7 @@ import torch
 from eitdip.classical.primal_dual import total_variation
 from eitdip.classical.two_valued import two_valued
 from eitdip.errors import OptionError, ShapeError
-from eitdip.imaging import ParallelCT
+from eitdip.imaging import ParallelCT, denoising
 from eitdip.phantoms import Ellipses
 
 pytest.importorskip("astra")
@@ -52,11 +52,26 @@ def test_bounds_and_room_are_kept():
     assert (x[:, SIDE // 2 :] == 0).all() and x[:, : SIDE // 2].max() > 0.5
 
 
+def test_pixels_lean_to_what_is_expected():
+    """Without data a pixel costs lean x + push x (1 - x): it becomes 1 where lean < 0."""
+    operator, y = limited(20)
+    lean = torch.where(torch.arange(SIDE) < 20, -0.5, 0.5).expand(SIDE, SIDE)
+    free = two_valued(operator, y, 0.0, [0.0], deviation=1e4, steps=60, lean=lean)
+    assert ((free > 0.5) == (lean < 0)).all() and (free - free.round()).abs().max() < 1e-6
+    # Of |x - y|^2 / (2 deviation^2) + lean x the minimum is y - deviation^2 lean.
+    y = torch.full((8, 8), 0.5, dtype=torch.float64)
+    lean = torch.linspace(-1, 1, 64, dtype=torch.float64).reshape(8, 8)
+    found = two_valued(denoising((8, 8), dtype="float64"), y, 0.0, [0.0], deviation=0.5, steps=300, lean=lean)
+    assert float((found - (y - 0.25 * lean)).abs().max()) < 1e-6
+
+
 def test_what_is_out_of_range_is_refused():
     operator, y = limited(20)
     for wrong in ({"weight": -1.0}, {"pushes": []}, {"pushes": [1, -1]}, {"deviation": 0.0}, {"steps": 0}):
         with pytest.raises(OptionError, match="weight, pushes, deviation, steps: got"):
             two_valued(**{"operator": operator, "y": y, "weight": 1.0, "pushes": [0.0]} | wrong)
+    with pytest.raises(ShapeError, match=r"lean: got shape \(3,\), expected \(48, 48\)"):
+        two_valued(operator, y, 1.0, [0.0], lean=torch.zeros(3))
     with pytest.raises(ShapeError, match=r"y: got shape \(9, 70\), expected \(10, 70\)"):
         two_valued(operator, y[1:], 1.0, [0.0])
     with pytest.raises(ShapeError, match="start: got shape"):
