@@ -75,3 +75,19 @@ def test_points_have_rows_that_fall_and_the_longest_side_from_minus_1_to_1():
 def test_another_family_is_refused():
     with pytest.raises(OptionError, match="unknown family: got 'cats', expected one of: ellipses, shapes"):
         random_picture(np.random.default_rng(0), (8, 8), "cats")
+
+
+@every_family
+def test_a_flat_picture_is_the_middle_of_a_square_one(family):
+    """The longest side goes from -1 to 1."""
+    square = random_picture(np.random.default_rng(5), (32, 32), family)
+    assert np.allclose(random_picture(np.random.default_rng(5), (16, 32), family), square[8:24], atol=1e-12)
+    assert square[8:24].any()
+
+
+def test_ellipsoids_are_everywhere_in_the_ball():
+    """Their centres are spread evenly, not over a shell."""
+    z, y, x = np.indices((14, 14, 14)) * 2 / 13 - 1
+    far = (x**2 + y**2 + z**2) ** 0.5
+    mean = many("ellipses", (14, 14, 14), 250).mean(axis=0)
+    assert mean[far < 0.25].mean() > 0.9 * mean[(far > 0.45) & (far < 0.55)].mean()
