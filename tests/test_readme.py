@@ -35,7 +35,7 @@ def test_the_examples_for_tanks_run(tmp_path, monkeypatch, gmsh):
     for name in ("tank", "empty"):
         np.savetxt(f"{name}.txt", rng.uniform(0.1, 1, (16, 16)))
     save("tank.h5", cem())
-    first, own, tank = (text for text in PYTHON if "ParallelCT" not in text)
+    first, own, educated, tank = (text for text in PYTHON if "ParallelCT" not in text)
     assert "steps=200" in first and "Budget(100)" in own
     known = {}
     exec(first.replace("steps=200", "steps=3").replace('"tank.h5")', '"tank.h5", h=0.2)'), known)
@@ -43,6 +43,10 @@ def test_the_examples_for_tanks_run(tmp_path, monkeypatch, gmsh):
     assert (tmp_path / "tank.png").read_bytes().startswith(b"\x89PNG")
     exec(own.replace("Budget(100)", "Budget(3)"), known)
     assert known["result"].iterations == 3 and set(known["result"].state) >= {"generator.p"}
+    assert "channels=24, levels=2" in educated and "steps=1000" in educated and "steps=50" in educated
+    smaller = educated.replace("channels=24, levels=2", "channels=4, levels=1, tanks=60, held_pairs=4")
+    exec(smaller.replace("steps=1000", "steps=2").replace("steps=50", "steps=2, quiet=True"), known)
+    assert known["solution"].results[0].iterations == 2 and (tmp_path / "w-examples.png").exists()
     exec(tank, known)
 
 
