@@ -1,6 +1,9 @@
 """eitdip train, and what is done with its weights: reconstructions and comparisons."""
 
 import json
+import os
+import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import eitdip as package
 from eitdip.cli import app
 from eitdip.pretraining.training import Network, Training
 from eitdip.pretraining.weights import Weights
+from eitdip.runs import educate
 from tests.cases.commands import eitdip, refused, words
 from tests.cases.files import Files
 
@@ -18,6 +22,15 @@ pytestmark = pytest.mark.usefixtures("_own_cache")
 DATA = {"size": 16, "views": 8}
 SMALL = {"channels": 4, "levels": 1, "skips": 2, "held_pairs": 3}
 SHORT = {"steps": 12, "batch": 2, "look": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unseen():
+    """Without pictures, which take most of the time; tests/runs/test_training.py has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        nothing = SimpleNamespace(pictures=lambda *_: None, curves=lambda *_: None)
+        patch.setattr(educate, "plot", nothing)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +180,6 @@ def test_help_names_all_settings(capsys):
 
 
 def test_a_training_is_interrupted_and_resumed(trained, tmp_path, capsys, monkeypatch):
-    import os
-    import signal
-
-    from eitdip.runs import educate
-
     class Examples(educate._Examples):
         def __call__(self, progress):
             if progress.step.iteration == 5:

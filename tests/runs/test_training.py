@@ -29,6 +29,13 @@ EAGER = Running(checkpoint_seconds=0.0)
 NETWORK = Network(channels=4, levels=1, skips=2, held_pairs=3)
 
 
+@pytest.fixture
+def unseen(monkeypatch):
+    """Without pictures, which take most of the time."""
+    for name in ("pictures", "curves"):
+        monkeypatch.setattr(module.plot, name, lambda *nothing, **more: None)
+
+
 def trained(training=SHORT, source=None, architecture=UNET, stop_at: int | None = None, **how):
     """Weights and result; with Ctrl-C after some steps."""
     count = []
@@ -170,7 +177,7 @@ def test_colours_and_volumes_are_trained_too(tmp_path):
         assert weights.architecture["dimension"] == problem.unknown.dimension
 
 
-def test_a_training_that_diverges_leaves_its_best_weights(tmp_path, monkeypatch):
+def test_a_training_that_diverges_leaves_its_best_weights(tmp_path, monkeypatch, unseen):
     out, inner = tmp_path / "net.safetensors", module.lesson
 
     def exploding(*arguments):
@@ -193,7 +200,7 @@ def test_a_training_that_diverges_leaves_its_best_weights(tmp_path, monkeypatch)
     assert all(torch.isfinite(value).all() for value in kept.parameters.values())
 
 
-def test_an_interrupted_training_writes_no_weights(tmp_path, monkeypatch):
+def test_an_interrupted_training_writes_no_weights(tmp_path, monkeypatch, unseen):
     out = tmp_path / "net.safetensors"
 
     class Examples(module._Examples):
@@ -213,13 +220,14 @@ def test_an_interrupted_training_writes_no_weights(tmp_path, monkeypatch):
 
 def test_pictures_are_drawn_anew_while_a_training_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BETWEEN", 0.0)
-    drawn, inner = [], module.plot.pictures
-    monkeypatch.setattr(module.plot, "pictures", lambda path, panels: drawn.append(panels) or inner(path, panels))
+    drawn = []
+    monkeypatch.setattr(module.plot, "pictures", lambda path, panels: drawn.append(panels))
+    monkeypatch.setattr(module.plot, "curves", lambda *nothing: None)
     educate(noisy(), NETWORK, replace(SHORT, steps=3), out=tmp_path / "net.safetensors", quiet=True, comm=alone())
     assert len(drawn) == 4 and list(drawn[0]) == [f"{word} {n}" for n in (1, 2, 3) for word in ("answer", "truth")]
 
 
-def test_pairs_of_another_range_are_no_resumption(tmp_path):
+def test_pairs_of_another_range_are_no_resumption(tmp_path, unseen):
     """Without a largest value the pictures fill the range of the problem's data."""
     problem = IMAGES["sinogram"]()
     out = tmp_path / "net.safetensors"
