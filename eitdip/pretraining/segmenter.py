@@ -51,21 +51,11 @@ class Segmenter:
     def answer(self, difference: np.ndarray, corrections: int | None = None) -> np.ndarray:
         """The same of difference data, shape (K, M), corrected as often as was said above, or less."""
         inputs = torch.from_numpy(self._images(difference[None]))
-        logits = in_all_positions(self._first, inputs)
+        logits = self._first(inputs)
         for _ in range(self._corrections if corrections is None else min(corrections, self._corrections)):
             more = self._step(logits[0].softmax(dim=0).numpy(), difference)
-            logits = in_all_positions(self._second, torch.cat([inputs, torch.from_numpy(more[None])], dim=1))
+            logits = self._second(torch.cat([inputs, torch.from_numpy(more[None])], dim=1))
         return logits[0].numpy()
-
-
-def in_all_positions(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The mean answer to square images (B, C, H, H) turned by right angles and mirrored, turned back."""
-    total = 0
-    for turns in range(4):
-        turned = torch.rot90(images, turns, (-2, -1))
-        answers = network(turned) + network(turned.flip(-1)).flip(-1)
-        total = total + torch.rot90(answers, -turns, (-2, -1))
-    return total / 8
 
 
 def _check(weights: Weights, wanted: dict, name: str) -> None:

@@ -15,7 +15,7 @@ from eitdip.metrics import ktc_score
 from eitdip.phantoms import Inclusion, Phantom
 from eitdip.pretraining.refined import Kept, RefinedPairs, widened
 from eitdip.pretraining.segmentation import Classes
-from eitdip.pretraining.segmenter import Segmenter, in_all_positions
+from eitdip.pretraining.segmenter import Segmenter
 from eitdip.pretraining.source import Batch, PairSource
 from eitdip.pretraining.tanks import Layout, TankErrors, TankPairs
 from eitdip.pretraining.training import Training
@@ -224,7 +224,7 @@ def test_segmenter(layouts, trained):
         assert alone.shape == both.shape == (3, 16, 16) and not np.allclose(alone, both)
         image = torch.from_numpy(layouts[1].images(layouts[1].images.difference(problem)[None]))
         with torch.no_grad():
-            assert_allclose(alone, in_all_positions(first.network(), image)[0], atol=1e-5)
+            assert_allclose(alone, first.network()(image)[0], atol=1e-5)
         wrong = replace(second, task=second.task | {"first": "another"})
         with pytest.raises(CheckpointError, match="second network: trained for first another"):
             Segmenter(problem, first, wrong)
@@ -232,18 +232,6 @@ def test_segmenter(layouts, trained):
             Segmenter(problem, replace(first, task=first.task | {"electrodes": 9}))
         with pytest.raises(CheckpointError, match=r"first network: trained for 1 levels .*train others for it"):
             Segmenter(problem, replace(first, task=first.task | {"masks": first.task["masks"][:1]}))
-
-
-def test_all_positions_answer_alike_however_a_tank_lies():
-    network = build(SMALL).eval()
-    x = torch.randn(2, 8, 16, 16)
-    with torch.no_grad():
-        mean = in_all_positions(network, x)
-        turned = in_all_positions(network, torch.rot90(x, 1, (-2, -1)).flip(-2))
-        assert_allclose(turned, torch.rot90(mean, 1, (-2, -1)).flip(-2), atol=1e-5)
-        assert not np.allclose(mean, network(x), atol=1e-3)
-        pointwise = torch.nn.Conv2d(8, 3, 1)
-        assert_allclose(in_all_positions(pointwise, x), pointwise(x), atol=1e-5)
 
 
 def test_bad_pairs(layouts, tanks):
