@@ -3,7 +3,7 @@
 CT of 30 views with 5 % noise. A U-Net is trained on random ellipses; it then starts the reconstruction of pictures of
 other families, ten of polygons, stars and crescents and ten photographs. The deep image prior beside it has the same
 network and penalty, with random weights and a random latent tensor; both have the learning rate that was best for it
-on three pictures that are not among the twenty. The protocol is that of Barbano et al. (2022), arXiv:2111.11926: the
+on two pictures that are not among the twenty. The protocol is that of Barbano et al. (2022), arXiv:2111.11926: the
 steady PSNR is the median over the last quarter of the steps, and the rise time the first step within 0.1 dB of it.
 
     eitdip train ct --out results/educated_ct/64.safetensors --set size=64 --set patch=2 --set steps=3000
@@ -38,7 +38,7 @@ PHOTOGRAPHS = ("astronaut", "brick", "camera", "cat", "cell", "coffee", "coins",
 PHOTOGRAPHS += ("shepp_logan_phantom",)
 PICTURES = (*PHOTOGRAPHS, *(f"shapes-{seed}" for seed in range(10)))
 RATES = {"EDIP": 1e-3, "DIP": 5e-3}
-TV, CLOSE = 5.0, 0.1
+TV, CLOSE, WARM_UP = 5.0, 0.1, 15
 
 
 def picture(name: str, size: int) -> np.ndarray:
@@ -69,7 +69,9 @@ def run(weights: Weights, method: str, name: str, size: int, seed: int, steps: i
     made = objective(problem, weights, method, seed)
     judge = problem.unknown.judge(problem.truth)
     adam = torch.optim.Adam(made.parameters(), lr=rate)
-    result = reconstruct(made, adam, Budget(steps), watch=lambda step: judge.headline(step.terms.x.numpy()))
+    warm = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: min(1.0, (step + 1) / WARM_UP))
+    watch = lambda step: judge.headline(step.terms.x.numpy())  # noqa: E731
+    result = reconstruct(made, adam, Budget(steps), schedule=warm, watch=watch)
     curve = result.history["PSNR"]
     steady = float(np.median(curve[-len(curve) // 4 :]))
     return {
@@ -82,8 +84,9 @@ def run(weights: Weights, method: str, name: str, size: int, seed: int, steps: i
 def table(rows: list[dict]) -> str:
     """Markdown: EDIP beside DIP, by family, medians over pictures of medians over seeds."""
     lines = [
-        "| pictures | runs | rise time EDIP | rise time DIP | ratio | steady EDIP | steady DIP | gain | first EDIP |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| pictures | runs | rise time EDIP | rise time DIP | ratio | EDIP to DIP's steady PSNR | steady EDIP | "
+        "steady DIP | gain | first EDIP |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     families = {"photographs": PHOTOGRAPHS, "shapes": PICTURES[len(PHOTOGRAPHS) :], "all": PICTURES}
     for family, names in families.items():
@@ -98,13 +101,21 @@ def table(rows: list[dict]) -> str:
         each = {key: np.array([[median(runs, key) for runs in pair] for pair in pairs]) for key in ("rise", "steady")}
         rise, steady = each["rise"], each["steady"]
         ratio = np.median(rise[:, 0] / np.maximum(rise[:, 1], 1))
+        # When EDIP is where DIP ends, which is what counts for a user; the number of steps where it never is.
+        reached = np.median([np.median([_reached(row, median(dip, "steady")) for row in edip]) for edip, dip in pairs])
         first = np.median([median(edip, "first") for edip, _ in pairs])
         lines.append(
             f"| {family} | {sum(len(edip) for edip, _ in pairs)} | {np.median(rise[:, 0]):.0f} | "
-            f"{np.median(rise[:, 1]):.0f} | {ratio:.3f} | {np.median(steady[:, 0]):.2f} dB | "
+            f"{np.median(rise[:, 1]):.0f} | {ratio:.3f} | {reached:.0f} | {np.median(steady[:, 0]):.2f} dB | "
             f"{np.median(steady[:, 1]):.2f} dB | {np.median(steady[:, 0] - steady[:, 1]):+.2f} dB | {first:.2f} dB |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _reached(row: dict, level: float) -> int:
+    """First step within `CLOSE` of a level, else the number of steps."""
+    above = np.array(row["curve"]) >= level - CLOSE
+    return int(np.argmax(above)) if above.any() else row["steps"]
 
 
 def main(words: list[str] | None = None) -> None:
