@@ -6,13 +6,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from eitdip.classical.two_valued import two_valued
 from eitdip.data.htc2022 import SIDE, DiscData
 from eitdip.errors import InvalidDataError
 from eitdip.pretraining.discs import SPANS, TASK, answered
 from eitdip.pretraining.weights import Weights
-from eitdip.problems.disc_views import RADIUS, distance_from, projected, solid, turned, turned_point, wedge
+from eitdip.problems.disc_views import RADIUS, Wedge, distance_from, projected, solid, turned, turned_point, wedge
 
-STEPS = 3  # answers of the network, each with what the one before leaves unexplained
+STEPS = 2  # answers of the network, the second with what the first leaves unexplained; a third is no better
+# The views then move the edges on finer pixels, where a push holds the two values. On simulated discs that is worth
+# .008 of the score at 30 and at 60 degrees, and does harm to none; the network's logits as a lean decide little.
+FINE = 256
+WEIGHT, DEVIATION, PUSH, REFINEMENTS = 3.0, 0.6, 4.0, 60
+LEAN, SURE = 0.075, 0.997  # of the logits of a fine pixel, of probabilities that are cut there
+RIM = 4.0  # mm without holes
 
 
 def load(path: Path) -> nn.Module:
@@ -26,17 +33,16 @@ def load(path: Path) -> nn.Module:
     return weights.network().to(memory_format=torch.channels_last)
 
 
-def holes(disc: DiscData, center: tuple[float, float], network: nn.Module, steps: int = STEPS) -> np.ndarray:
-    """Probabilities of holes, in the frame of the file.
+def segment(disc: DiscData, center: tuple[float, float], network: nn.Module) -> np.ndarray:
+    """Where a disc has acrylic.
 
     Args:
         disc: Views whose sinogram has the path lengths in mm.
         center: (x, y) of the disc, mm.
         network: Of `load`.
-        steps: Answers of the network.
 
     Returns:
-        Shape (512, 512).
+        bool, shape (512, 512).
 
     Raises:
         InvalidDataError: If the network was not trained for these views.
@@ -46,12 +52,29 @@ def holes(disc: DiscData, center: tuple[float, float], network: nn.Module, steps
     if span not in SPANS or abs(span - spanned) > 0.6:
         raise InvalidDataError(f"views: got {spanned:.1f} degrees, but the network was trained for one of {SPANS}")
     views, middle = wedge(span), float(disc.angles[0]) + span / 2
-    here = turned_point(center, -middle)
-    missing = projected(views.matrix(), solid(here)[None]) - views.views(disc)
-    found = answered(network, views, missing, here[None], steps)[0]
-    return turned(found, middle, SIDE)
+    sinogram, here = views.views(disc), turned_point(center, -middle)
+    missing = projected(views.matrix(), solid(here)[None]) - sinogram
+    found = answered(network, views, missing, here[None], STEPS)[0]
+    fine = refined(turned(found, 0.0, FINE), views, missing[0], here)
+    return (distance_from(center, SIDE) < RADIUS) & (turned(fine, middle, SIDE) < 0.5)
 
 
-def segment(disc: DiscData, center: tuple[float, float], network: nn.Module) -> np.ndarray:
-    """Where a disc has acrylic, bool, shape (512, 512); arguments and errors as of `holes`."""
-    return (distance_from(center, SIDE) < RADIUS) & (holes(disc, center, network) < 0.5)
+def refined(holes: np.ndarray, views: Wedge, missing: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Holes, shape (FINE, FINE), as the image of two values that explains the views, from probabilities of them.
+
+    Args:
+        holes: Probabilities, shape (FINE, FINE).
+        views, missing, center: As for `Wedge.inputs`, of one disc.
+    """
+    likely = torch.from_numpy(holes).float().clamp(1 - SURE, SURE)
+    return two_valued(
+        views.operator(FINE),
+        torch.from_numpy(missing).float(),
+        WEIGHT,
+        (PUSH,),
+        deviation=DEVIATION,
+        steps=REFINEMENTS,
+        allowed=torch.from_numpy(RADIUS - distance_from(center, FINE) > RIM),
+        start=likely,
+        lean=-LEAN * likely.logit(),
+    ).numpy()

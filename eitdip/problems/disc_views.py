@@ -36,19 +36,23 @@ class Wedge:
 
     Args:
         span: Degrees, even.
+
+    Attributes:
+        disc: The views' geometry, with nothing measured.
+        degrees: Angles of the views.
     """
 
     def __init__(self, span: float):
         self.span, self.degrees = float(span), np.arange(-span / 2, span / 2 + 0.5)
         shape = (len(self.degrees), DETECTORS)
-        self._disc = DiscData(
+        self.disc = DiscData(
             np.zeros(shape), self.degrees, SOURCE_ORIGIN, SOURCE_DETECTOR, DETECTOR_SIZE, PIXEL * SIDE / htc2022.SIDE
         )
 
     @cache  # noqa: B019 - a wedge lives as long as the process
     def operator(self, side: int = SIDE) -> CT:
         """From images of side x side pixels to sinograms."""
-        return disc_operator(self._disc, side, kernel="strip")
+        return disc_operator(self.disc, side, kernel="strip")
 
     @cache  # noqa: B019
     def matrix(self, side: int = SIDE) -> sparse.csr_array:
@@ -62,7 +66,7 @@ class Wedge:
             InvalidDataError: If the scanner is another one, or a degree has no view.
         """
         got = (disc.source_origin, disc.source_detector, disc.detector_size * disc.detectors, disc.pixel_size)
-        expected = (SOURCE_ORIGIN, SOURCE_DETECTOR, DETECTORS * DETECTOR_SIZE, self._disc.pixel_size)
+        expected = (SOURCE_ORIGIN, SOURCE_DETECTOR, DETECTORS * DETECTOR_SIZE, self.disc.pixel_size)
         if not np.allclose(got, expected, rtol=1e-3) or disc.detectors % DETECTORS:
             raise InvalidDataError(
                 f"scanner: got source to axis and to detector, detector and pixel of {got} mm, expected {expected}, "

@@ -49,8 +49,8 @@ def test_every_second_pair_has_an_answer_to_improve_on(first):
     assert_array_equal(batch.inputs[0][3:7], batch.inputs[1][3:7])
     assert not batch.inputs[[0, 2], 2].any()
     span = float(batch.inputs[0, 1, 0, 0]) * 30 + 60
-    missing, _, centers = simulate([discs.stream(0, "training pairs", 0, 0)], int(round(span)))
-    expected = answered(first.network(), wedge(int(round(span))), missing, centers, 1)
+    missing, _, centers = simulate([discs.stream(0, "training pairs", 0, 0)], round(span))
+    expected = answered(first.network(), wedge(round(span)), missing, centers, 1)
     assert_allclose(batch.inputs[1, 2], expected[0], atol=1e-5)
     assert_array_equal(source.pairs(1, 2).inputs, batch.inputs[1:3])
     assert source.hash != DiscPairs(held=7).hash

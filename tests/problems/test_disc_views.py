@@ -35,9 +35,8 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def disc(angles, sinogram=None) -> DiscData:
-    return DiscData(
-        np.zeros((len(angles), 560)) if sinogram is None else sinogram, angles, 410.66, 553.74, 0.2, 0.148322
-    )
+    rows = np.zeros((len(angles), 560)) if sinogram is None else sinogram
+    return DiscData(rows, angles, 410.66, 553.74, 0.2, 0.148322)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +98,7 @@ def test_views_are_taken_by_their_angles():
     angles = np.mod(np.arange(340, 370.5, 0.5), 360)
     rows = np.repeat(np.arange(61.0)[:, None], 560, axis=1)
     assert_allclose(wedge(30).views(disc(angles, rows))[:, 7], np.arange(0, 61, 2))
-    with pytest.raises(InvalidDataError, match="got none within 0.3 degrees of some of 31 directions"):
+    with pytest.raises(InvalidDataError, match=r"got none within 0\.3 degrees of some of 31 directions"):
         wedge(30).views(disc(np.arange(0, 31, 2.0)))
     with pytest.raises(InvalidDataError, match="for which the network was trained"):
         wedge(30).views(replace(disc(angles), source_origin=400.0))
