@@ -92,9 +92,11 @@ def command(data: Path, out: Path, resume: bool, tanks: int, steps: int | None, 
         with together(comm):
             if comm.rank == 0:
                 weights.save(out / name, half=True)
-                click.echo(f"{name}: held-out loss {weights.provenance['held-out loss']:.4f}, hash {weights.hash}")
-        if name == FIRST_NAME:  # as it is read again: the second network is trained on answers of 16 bits
-            begun = stages.send(Weights.load(out / name))
+        weights = Weights.load(out / name)  # with numbers of 16 bits, as they will be used
+        if comm.rank == 0:
+            click.echo(f"{name}: held-out loss {weights.provenance['held-out loss']:.4f}, hash {weights.hash}")
+        if name == FIRST_NAME:
+            begun = stages.send(weights)
     return 0
 
 
