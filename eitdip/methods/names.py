@@ -19,7 +19,7 @@ METHODS = {
     "unet-tv": {"generator": "unet"},
     "skip-tv": {"generator": "skip"},
     # Starts where a pretrained network ends: eitdip.pretraining.
-    "educated": {"generator": "educated", "stop": "budget", "steps": 100, "learning_rate": 3e-4, "warm_up": 15},
+    "educated": {"generator": "educated", "stop": "budget", "steps": 100, "learning_rate": 1e-3, "warm_up": 15},
     "pixels-tv": {"generator": "pixels", "stop": "budget", "steps": 500},
     "cells-tv": _CELLS,
     "cells-tikhonov": {**_CELLS, "optimizer": "lbfgs", "tv": 0.0, "tikhonov": 0.1, "steps": 60},
