@@ -25,7 +25,7 @@ from eitdip.pretraining.weights import Weights
 from eitdip.problems.bodies import prepare
 from eitdip.writing import make_folder
 
-STEPS = {"untrained": 500, "educated": 100}
+STEPS = {"untrained": 500, "educated": 100, "L-BFGS": 15}
 
 
 def run(folder: Path, tank: int, level: int) -> dict:
@@ -50,6 +50,20 @@ def run(folder: Path, tank: int, level: int) -> dict:
     }  # fmt: skip
 
 
+def by_curvature(folder: Path, tank: int, level: int, aim: float) -> dict:
+    """The educated one tuned by L-BFGS, of which a step is up to five evaluations."""
+    problem = prepare(load(folder / "training" / f"data{tank}.mat", level=level))
+    solution = finished(
+        eitdip.solve(
+            problem, "educated", weights=str(WEIGHTS / FIRST_NAME), optimizer="lbfgs", learning_rate=1.0, warm_up=0,
+            steps=STEPS["L-BFGS"], quiet=True,
+        )
+    )  # fmt: skip
+    correct, chi2 = truth(folder / "truth_2024" / f"true{tank}.mat"), solution.results[0].history["chi2"]
+    score = ktc_score(correct, classify(to_challenge_grid(solution.field / problem.unknown.start)))
+    return {"steps by curvature": _first(chi2, aim), "tuned by curvature": score, "last chi2": float(chi2[-1])}
+
+
 def _first(chi2: np.ndarray, level: float) -> int:
     """The first step at or below a level; the number of steps if there is none."""
     below = chi2 <= level
@@ -58,22 +72,23 @@ def _first(chi2: np.ndarray, level: float) -> int:
 
 def table(rows: list[dict]) -> str:
     """Markdown: a row for each case, and medians."""
-    names = ("untrained score", "network alone", "both networks", "tuned")
+    names = ("untrained score", "network alone", "both networks", "tuned", "tuned by curvature")
     lines = [
         "| tank | level | chi^2/N, untrained, 60 and 500 steps | educated, 0, 20 and 100 steps | steps to the first | "
-        "to the second | " + " | ".join(names) + " |",
-        "|" + "---|" * (6 + len(names)),
+        "to the second | by L-BFGS | " + " | ".join(names) + " |",
+        "|" + "---|" * (7 + len(names)),
     ]
     for row in rows:
         scores = " | ".join(f"{row[name]:.3f}" for name in names)
         lines.append(
             f"| {row['tank']} | {row['level']} | {row['chi2 after 60']:.2f} {row['chi2 after 500']:.2f} | "
             f"{' '.join(f'{value:.2f}' for value in row['educated chi2'])} | {row['steps to 60']} | "
-            f"{row['steps to 500']} | {scores} |"
+            f"{row['steps to 500']} | {row['steps by curvature']} | {scores} |"
         )
-    middle = [f"{np.median([row[name] for row in rows]):.0f}" for name in ("steps to 60", "steps to 500")]
+    steps = ("steps to 60", "steps to 500", "steps by curvature")
+    middle = [f"{np.median([row[name] for row in rows]):.0f}" for name in steps]
     means = " | ".join(f"{np.mean([row[name] for row in rows]):.3f}" for name in names)
-    lines.append(f"| all | median, mean | | | {middle[0]} | {middle[1]} | {means} |")
+    lines.append(f"| all | median, mean | | | {' | '.join(middle)} | {means} |")
     ahead = sum(row["network alone"] >= row["untrained score"] for row in rows)
     return "\n".join([*lines, "", f"The network alone scores at least as much in {ahead} of {len(rows)} cases."]) + "\n"
 
@@ -92,7 +107,9 @@ def main(words: list[str] | None = None) -> None:
     for level in arguments.levels:
         for tank in arguments.tanks:
             path = arguments.out / f"{tank}-{level}.json"
-            rows.append(kept(path, partial(run, folder, tank, level)))
+            row = kept(path, partial(run, folder, tank, level))
+            more = partial(by_curvature, folder, tank, level, row["chi2 after 500"])
+            rows.append(row | kept(path.with_name(f"{tank}-{level}-lbfgs.json"), more))
             print(f"{path.stem}: {rows[-1]['steps to 500']} steps", flush=True)
     show(arguments.out, table(rows))
 
