@@ -6,8 +6,9 @@ Matthews correlation coefficient, `eitdip.metrics.mcc`.
 
 What is used beside the views was read off the challenge's training discs ta and tb: the radius of a disc, how far holes
 stay from its rim, and the attenuation curve of acrylic in this X-ray beam. By default nothing is trained, and one
-setting serves all categories. With `--method educated` a network that has seen simulated discs finds the holes:
-weights/htc2022.safetensors, made by `python -m eitdip.challenges.htc2022_training weights/htc2022.safetensors`.
+setting serves all categories. With `--method educated` a network that has seen simulated discs finds the holes in the
+categories 3 to 7, up to 70 degrees: weights/htc2022.safetensors, made by
+`python -m eitdip.challenges.htc2022_training weights/htc2022.safetensors`.
 """
 
 import io
@@ -53,7 +54,8 @@ def segment(disc: DiscData, network: nn.Module | None = None) -> np.ndarray:
 
     Args:
         disc: Views, from `eitdip.data.htc2022.load`.
-        network: Of `eitdip.challenges.htc2022_network.load`, or None for an image that nothing was trained for.
+        network: Of `htc2022_network.load`, which is used up to `htc2022_network.MOST` degrees; or None for an image
+            that nothing was trained for.
 
     Returns:
         bool, shape (512, 512).
@@ -64,7 +66,7 @@ def segment(disc: DiscData, network: nn.Module | None = None) -> np.ndarray:
     measured = acrylic(disc.sinogram)
     center = find_disc(disc, measured)
     lengths = replace(disc, sinogram=measured * _gain(disc, measured, center))
-    if network is not None:
+    if network is not None and htc2022_network.span_of(disc) < htc2022_network.MOST + 1:
         return htc2022_network.segment(lengths, center, network)
     lengths = lengths.every(max(1, round(len(disc.angles) / _VIEWS)))
     holes = None
