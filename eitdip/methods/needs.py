@@ -122,6 +122,8 @@ def _check_variational(method, problem, refuse) -> None:
     if gauss_newton and method.generator not in FREE:
         refuse("generator", f"one of {', '.join(FREE)} for {method.optimizer}")
     if method.generator == "educated":
+        if not image and (problem.unknown.kind != "plane" or problem.measurements.model != "electrodes"):
+            refuse("generator", "a plane one with electrodes for pretrained networks; choose another generator")
         if not method.weights:
             refuse("weights", "the file of a pretrained network: --set weights=FILE; `eitdip train` makes one")
         if method.link != (trained := "bounded" if image else "exp"):
