@@ -36,7 +36,7 @@ SLOW = [
     ["images/mri_of_a_brain.py", "--out", "{out}"],
     ["images/pet_transmission.py", "--out", "{out}"],
     ["images/instability.py", "--out", "{out}"],
-    ["images/educate_a_prior.py", "--size", "32", "--lessons", "600", "--steps", "500", "--out", "{out}"],
+    ["images/educate_a_prior.py", "--lessons", "800", "--steps", "400", "--out", "{out}"],
     ["images/what_a_prior_invents.py", "--out", "{out}"],
     ["impedance/educated_tank.py", "--out", "{out}"],
     ["theory/spectrum_of_a_prior.py", "--steps", "200", "--lessons", "800", "--out", "{out}"],
