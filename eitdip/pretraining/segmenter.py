@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from eitdip.errors import CheckpointError
-from eitdip.pretraining.tanks import Layout, task
+from eitdip.pretraining.tanks import Layout, among, task
 from eitdip.pretraining.weights import Weights
 from eitdip.problems.one_step import OneStep
 from eitdip.problems.physical_step import PhysicalStep
@@ -60,11 +60,10 @@ class Segmenter:
 
 def _check(weights: Weights, wanted: dict, name: str) -> None:
     """As `Weights.check`, but the weights may know more masks than the one that is wanted."""
-    (mask,) = wanted["masks"]
-    known = weights.task.get("masks", [])
-    if mask not in known:
+    wanted, known = among(wanted, weights.task), weights.task.get("masks", [])
+    if wanted["masks"] != known:
         raise CheckpointError(
             f"{name}: trained for {len(known)} levels (sets of measurements that are there), expected this problem's "
             "among them: other electrodes or measurements are missing here; train others for it"
         )
-    weights.check(wanted | {"masks": known}, name)
+    weights.check(wanted, name)

@@ -5,7 +5,7 @@ import torch
 
 from eitdip.errors import OptionError
 from eitdip.pretraining.image_pairs import image_task
-from eitdip.pretraining.tanks import Layout, task
+from eitdip.pretraining.tanks import Layout, among, task
 from eitdip.problems.one_step import OneStep
 from eitdip.problems.problem import Problem
 
@@ -33,11 +33,9 @@ def fitting(problem: Problem, trained: dict) -> tuple[dict, torch.Tensor]:
     refuse_others(problem)
     # Of any size, if the network is for images: the check then says so.
     images = OneStep(problem, *trained.get("pixels", (64,))[:1])
-    own = task([Layout(problem, images)])
-    known = {name: trained[name] for name in ("levels", "masks") if name in trained}
-    if own["masks"][0] not in known.get("masks", ()):
-        known["masks"] = own["masks"]
-    return own | known, torch.from_numpy(images(images.difference(problem)[None]))
+    own = among(task([Layout(problem, images)]), trained)
+    levels = {"levels": trained["levels"]} if "levels" in trained else {}  # what classes stand for is the network's
+    return own | levels, torch.from_numpy(images(images.difference(problem)[None]))
 
 
 def refuse_others(problem: Problem) -> None:

@@ -69,7 +69,7 @@ def train(
     with together(comm):
         device = device_of(running, comm)
         network, architecture = _network(architecture, seed)
-    run = _fingerprint(network, architecture, source, training)
+    run = _fingerprint(network, architecture, source, loss, training)
     # The layout that convolutions are fastest with: 1.25 times on a CPU.
     flat = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     network.to(device, memory_format=torch.channels_last if flat else torch.contiguous_format)
@@ -112,14 +112,19 @@ def _network(architecture: dict | Weights, seed: int) -> tuple[nn.Module, dict]:
     return initialize(build(architecture), generator), architecture
 
 
-def _fingerprint(network: nn.Module, architecture: dict, source: PairSource, training: Training) -> str:
+def _fingerprint(
+    network: nn.Module, architecture: dict, source: PairSource, loss: nn.Module, training: Training
+) -> str:
     """Of all that decides the course of a training, part by part, as of `eitdip.runs.fingerprint`."""
     first = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
     for value in network.state_dict().values():
         first.update(value.contiguous().numpy().tobytes())
     chosen = {name: value for name, value in asdict(training).items() if name != "seconds"}
     settings = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode())
-    return f"network:{first.hexdigest()[:16]} pairs:{source.hash} settings:{settings.hexdigest()[:16]}"
+    return (
+        f"network:{first.hexdigest()[:16]} pairs:{source.hash} loss:{type(loss).__name__} "
+        f"settings:{settings.hexdigest()[:16]}"
+    )
 
 
 def _show(bar):
