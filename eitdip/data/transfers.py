@@ -2,7 +2,8 @@
 
     /                attributes format = "eitdip simulated tanks", version = 1, provenance = JSON text
     transfer         (n, L, L) float32   transfer matrix minus that of the empty tank, 1 / background
-    classes          (n, S, S) uint8     row 0 at the top: 0 background, 1 resistive, 2 conductive
+    classes          (n, S, S) uint8     row 0 at the top: 0 background, 1 resistive, 2 conductive; of solids
+                     (n, D, S, S), slice 0 at the bottom
 
 While it is made, part i lies in a file of its own in the folder PATH.parts; each is complete or not there. At the end
 all are joined, in order, in one file that does not tell how often it was interrupted, nor on how many ranks.
@@ -38,7 +39,8 @@ class Transfers:
 
     Args:
         transfer: Transfer matrix of each minus that of its empty tank, shape (n, L, L), 1 / background.
-        classes: What is where, shape (n, S, S), row 0 at the top: 0 background, 1 resistive, 2 conductive.
+        classes: What is where, shape (n, S, S), row 0 at the top: 0 background, 1 resistive, 2 conductive; of solids
+            (n, D, S, S), slice 0 at the bottom.
         provenance: How they were made, as JSON values.
 
     Raises:
@@ -51,14 +53,16 @@ class Transfers:
 
     def __post_init__(self):
         shapes = self.transfer.shape, self.classes.shape
-        square = all(len(shape) == 3 and shape[1] == shape[2] for shape in shapes)
+        square = all(len(shape) in ranks and shape[-2] == shape[-1] for shape, ranks in zip(shapes, ((3,), (3, 4))))
         if not square or shapes[0][0] != shapes[1][0] or not shapes[0][0]:
-            raise ShapeError(f"transfer, classes: got {shapes[0]} and {shapes[1]}, expected (n, L, L) and (n, S, S)")
+            raise ShapeError(
+                f"transfer, classes: got {shapes[0]} and {shapes[1]}, expected (n, L, L) and (n, S, S), or (n, D, S, S)"
+            )
         finite = np.isfinite(self.transfer).all(axis=(1, 2))
         if not finite.all():
             raise InvalidDataError(f"transfer: tank {int(finite.argmin())} has NaN or infinity; simulate it again")
         if self.classes.max() > 2:
-            worst = int(self.classes.max(axis=(1, 2)).argmax())
+            worst = int(self.classes.reshape(len(self), -1).max(axis=1).argmax())
             raise InvalidDataError(f"classes: tank {worst} has {self.classes.max()}, expected only 0, 1 and 2")
 
     def __len__(self) -> int:

@@ -79,12 +79,18 @@ class PairSensitivity(LinearOperator):
         gradient = sum_over(gradient, self._layout.mesh)
         return self._sign * gradient
 
-    def dense(self):
-        """The Jacobian, shape (K * M, N)."""
+    def dense(self, inner=None):
+        """The Jacobian, shape (K * M, N).
+
+        Args:
+            inner: Sparse matrix (N, P), whose product with the Jacobian, shape (K * M, P), is wanted instead: that of a
+                solid of 51,000 nodes would take 5 GB, its product with 16,000 voxels 0.3 GB.
+        """
         difference = self._discretization.differences(self._fields)
         states, leads = difference @ self._left, difference @ self._right
         columns, weights = self.range.shape[1], self._discretization.weights_transposed
-        jacobian = np.empty((self.range.size, self.domain.size))
+        weights = weights if inner is None else (inner.T @ weights).tocsr()
+        jacobian = np.empty((self.range.size, weights.shape[0]))
         for k in np.arange(self.range.shape[0]):
             jacobian[k * columns : (k + 1) * columns] = (weights @ (states[:, k, None] * leads)).T
         jacobian = sum_over(jacobian, self._layout.mesh)

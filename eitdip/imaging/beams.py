@@ -30,6 +30,8 @@ class ParallelBeam:
     detectors: int
     detector_size: float = 1.0
 
+    period = np.pi  # of the angles: after half a turn the lines are the same
+
     def __post_init__(self):
         angles = np.array(self.angles, dtype=float)
         if angles.ndim != 1 or not angles.size:
@@ -105,6 +107,8 @@ class FanBeam(ParallelBeam):
     source_origin: float
     origin_detector: float
 
+    period = 2 * np.pi
+
     def __post_init__(self):
         super().__post_init__()
         self._positive("source_origin", "origin_detector")
@@ -128,10 +132,9 @@ def view_weights(beam: ParallelBeam) -> np.ndarray:
     Half the gap to each neighbour; a gap of more than three times the median belongs to no view. A fan beam sees a line
     twice when it turns all around, so the shares are scaled to at most pi in total.
     """
-    period = 2 * np.pi if isinstance(beam, FanBeam) else np.pi
-    turned = np.mod(beam.angles, period)
+    turned = np.mod(beam.angles, beam.period)
     order = np.argsort(turned, kind="stable")
-    gaps = np.diff(turned[order], append=turned[order[0]] + period)
+    gaps = np.diff(turned[order], append=turned[order[0]] + beam.period)
     usual = np.median(gaps[gaps > 1e-9]) if len(gaps) > 2 else gaps.min()
     gaps = np.minimum(gaps, np.where(gaps > 3 * usual, usual, gaps))
     weights = np.empty(len(gaps))

@@ -8,6 +8,9 @@ from scipy import sparse
 
 from eitdip.errors import NotPositiveError, OptionError, ShapeError, choose
 from eitdip.imaging.beams import FanBeam
+from eitdip.imaging.feldkamp import feldkamp
+from eitdip.imaging.operator import on_tensors
+from eitdip.imaging.panels import Panels
 from eitdip.imaging.sparse import SparseOperator
 from eitdip.operator import Space
 
@@ -47,15 +50,16 @@ class ConeBeam(FanBeam):
         """The same beam with each detector pixel cut into `factor` by `factor` ones."""
         return replace(super().refine(factor), rows=self.rows * factor)
 
+    def panels(self) -> Panels:
+        """Source and detector of each view."""
+        toward, across = (np.pad(axis, [(0, 0), (0, 1)]) for axis in self._axes())
+        up = np.broadcast_to([0.0, 0.0, self.detector_size], across.shape)
+        sources, centres = self.source_origin * toward, -self.origin_detector * toward
+        return Panels(sources, centres, self.detector_size * across, up, self.rows, self.detectors)
+
     def rays(self):
         """The source and the unit direction of each ray, shapes (A, R, C, 3)."""
-        toward, across = (np.pad(axis, [(0, 0), (0, 1)])[:, None, None] for axis in self._axes())
-        heights = (np.arange(self.rows) - (self.rows - 1) / 2) * self.detector_size
-        up = heights[:, None, None] * np.array([0.0, 0.0, 1.0])
-        source = self.source_origin * toward
-        direction = self.offsets[:, None] * across + up - self.origin_detector * toward - source
-        length = np.linalg.norm(direction, axis=-1, keepdims=True)
-        return np.broadcast_to(source, direction.shape), direction / length
+        return self.panels().rays()
 
 
 class ConeBeamCT(SparseOperator):
@@ -85,7 +89,7 @@ class ConeBeamCT(SparseOperator):
     def __init__(
         self,
         shape: tuple[int, int, int],
-        beam: ConeBeam,
+        beam: ConeBeam | Panels,
         voxel_size: float = 1.0,
         samples: int = 1,
         dtype: str = "float32",
@@ -96,12 +100,7 @@ class ConeBeamCT(SparseOperator):
         if not 0 < voxel_size < float("inf"):
             raise NotPositiveError(f"voxel_size: got {voxel_size}, expected > 0 and finite")
         choose("dtype", dtype, dict.fromkeys(("float32", "float64")))
-        radius = voxel_size * float(np.hypot(*shape[1:])) / 2
-        if min(beam.source_origin, beam.origin_detector) <= radius:
-            raise OptionError(
-                f"source_origin, origin_detector: got {beam.source_origin:g}, {beam.origin_detector:g}, but the volume "
-                f"reaches {radius:g} from the axis; both must be outside: check that all lengths have one unit"
-            )
+        check_outside(shape, beam.panels(), voxel_size)
         data = Space(beam.shape, dtype, "projections (angles, rows, columns)")
         if samples != int(samples) or samples < 1:
             raise OptionError(f"samples: got {samples}, expected a whole number, at least 1")
@@ -111,19 +110,43 @@ class ConeBeamCT(SparseOperator):
                 f"most {LARGEST:.1e}: take fewer views, detector pixels, samples or voxels"
             )
         volume = Space(shape, dtype, "attenuation per length")
-        super().__init__(_lengths(shape, beam, float(voxel_size), samples), volume, data)
+        super().__init__(_lengths(shape, beam.panels(), float(voxel_size), samples), volume, data)
         self.beam, self.voxel_size = beam, float(voxel_size)
 
+    def pinv(self, y):
+        """Filtered back-projection, as `eitdip.imaging.feldkamp.feldkamp`."""
+        return on_tensors(y, self.range, self.device, self._feldkamp)
 
-def _lengths(shape: tuple[int, int, int], beam: ConeBeam, voxel_size: float, samples: int) -> sparse.csr_array:
+    def _feldkamp(self, y):
+        volumes = feldkamp(y.reshape(-1, *self.range.shape), self.beam.panels(), self.domain.shape, self.voxel_size)
+        return volumes.reshape(*y.shape[:-3], *self.domain.shape)
+
+
+def check_outside(shape: tuple[int, int, int], panels: Panels, voxel_size: float) -> None:
+    """Make sure that sources and detectors are outside a volume.
+
+    Raises:
+        OptionError: If one is inside the cylinder about the z-axis that the volume fits in.
+    """
+    radius = voxel_size * float(np.hypot(*shape[1:])) / 2
+    source = float(np.hypot(*panels.sources[:, :2].T).min())
+    detector = float((panels.centres * panels.normals).sum(axis=1).min())
+    if min(source, detector) <= radius:
+        raise OptionError(
+            f"source_origin, origin_detector: got {source:g}, {detector:g}, but the volume reaches {radius:g} from "
+            "the axis; both must be outside: check that all lengths have one unit"
+        )
+
+
+def _lengths(shape: tuple[int, int, int], beam: Panels, voxel_size: float, samples: int) -> sparse.csr_array:
     """Mean length of the rays of each detector pixel in each voxel, shape (pixels, voxels)."""
     extent = tuple(reversed(shape))
     per_row = beam.detectors * samples**2
     rows = max(1, _RAYS_AT_ONCE // per_row) * samples
     fine = beam.refine(samples)
     parts = []
-    for angle in beam.angles:
-        points, directions = replace(fine, angles=[angle]).rays()
+    for view in range(len(beam.angles)):
+        points, directions = fine.select([view]).rays()
         for first in range(0, fine.rows, rows):
             block = 0, slice(first, first + rows)
             starts, steps = points[block].reshape(-1, 3) / voxel_size, directions[block].reshape(-1, 3)

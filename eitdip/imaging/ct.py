@@ -85,7 +85,7 @@ class CT(SparseOperator):
         offsets = torch.as_tensor(beam.offsets / beam.detector_size * pitch).to(y)
         if fan:
             y = y * (beam.source_origin / (beam.source_origin**2 + offsets**2).sqrt())
-        filtered = _ramp(y, pitch).reshape(-1, *beam.shape)
+        filtered = ramp_filtered(y, pitch).reshape(-1, *beam.shape)
         height, width = self.domain.shape
         right = ((torch.arange(width) - (width - 1) / 2) * self.pixel_size).to(y)
         up = (((height - 1) / 2 - torch.arange(height)) * self.pixel_size).to(y)[:, None]
@@ -172,8 +172,13 @@ def _build(shape: tuple[int, int], beam: ParallelBeam, pixel_size: float, kernel
         astra.projector.delete(projector)
 
 
-def _ramp(y: torch.Tensor, pitch: float) -> torch.Tensor:
-    """Each row of y convolved with the band-limited ramp, whose values in space make the mean right."""
+def ramp_filtered(y: torch.Tensor, pitch: float) -> torch.Tensor:
+    """Each row of y convolved with the band-limited ramp, whose values in space make the mean right.
+
+    Args:
+        y: Shape (*batch, D).
+        pitch: Distance of the entries of a row.
+    """
     count = y.shape[-1]
     length = 1 << (2 * count - 1).bit_length()
     place = torch.arange(length)

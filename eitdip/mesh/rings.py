@@ -1,7 +1,7 @@
 """Rings of electrodes on the wall of a cylinder and on a ball: sizes, places and numbers."""
 
 from dataclasses import dataclass
-from math import acos, atan2, cos, hypot, inf, pi, radians, sin
+from math import acos, asin, atan2, cos, hypot, inf, pi, radians, sin
 
 import numpy as np
 
@@ -125,6 +125,20 @@ class WallRings(Rings):
         """Extents of the bounding box along x, y, z, m."""
         return (2 * self.radius, 2 * self.radius, self.height)
 
+    @property
+    def heights(self) -> tuple[float, ...]:
+        """Of each ring's middle over the center of the bounding box, m."""
+        return tuple(ring - 0.5 * self.height for ring in self.rings)
+
+    @property
+    def half_angles(self) -> tuple[float, ...]:
+        """Half of the angle that an electrode of each ring takes up, seen from the axis, rad."""
+        return (0.5 * self.width / self.radius,) * len(self.rings)
+
+    def wall(self, heights: np.ndarray) -> np.ndarray:
+        """Distance of the wall from the axis at heights over the center, m."""
+        return np.full_like(heights, self.radius)
+
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Which points (..., 3), m from the center of the bounding box, lie in the body."""
         return (np.hypot(points[..., 0], points[..., 1]) <= self.radius) & (2 * np.abs(points[..., 2]) <= self.height)
@@ -195,6 +209,20 @@ class CapRings(Rings):
     def widths(self) -> tuple[float, ...]:
         """Extents of the bounding box along x, y, z, m."""
         return (2 * self.radius,) * 3
+
+    @property
+    def heights(self) -> tuple[float, ...]:
+        """Of each ring's middle over the center, m."""
+        return tuple(self.radius * sin(radians(latitude)) for latitude in self.rings)
+
+    @property
+    def half_angles(self) -> tuple[float, ...]:
+        """Half of the angle that an electrode of each ring takes up, seen from the axis, rad."""
+        return tuple(asin(sin(self.opening) / cos(radians(latitude))) for latitude in self.rings)
+
+    def wall(self, heights: np.ndarray) -> np.ndarray:
+        """Distance of the wall from the axis at heights over the center, m."""
+        return np.sqrt(np.maximum(self.radius**2 - np.square(heights), 0))
 
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Which points (..., 3), m from the center, lie in the body."""

@@ -59,6 +59,20 @@ class Tank:
         return self.electrodes
 
     @property
+    def heights(self) -> tuple[float, ...]:
+        """Of each ring's middle over the center, m: a plane has but one height."""
+        return self.rings
+
+    @property
+    def half_angles(self) -> tuple[float, ...]:
+        """Half of the angle that an electrode of each ring takes up, seen from the axis, rad."""
+        return (0.5 * self.width / self.radius,) * len(self.rings)
+
+    def wall(self, heights: np.ndarray) -> np.ndarray:
+        """Distance of the wall from the axis at heights over the center, m."""
+        return np.full_like(heights, self.radius)
+
+    @property
     def widths(self) -> tuple[float, ...]:
         """Extents of the bounding square along x and y, m."""
         return (2 * self.radius,) * 2

@@ -9,6 +9,7 @@ from eitdip.methods.options import Method
 from eitdip.objective.jacobian import field_jacobian
 from eitdip.parameterization import Affine, DeepImagePrior, Parameterization
 from eitdip.parameterization.tuning import Classes, Subspace, low_rank, only
+from eitdip.pretraining.snapshots import differences, leading, snapshots_beside
 from eitdip.pretraining.tasks import LEVELS, fitting
 from eitdip.pretraining.weights import Weights
 from eitdip.problems.problem import Problem
@@ -65,4 +66,24 @@ def _subspace(made, network, method, generator):
     return Subspace(made, torch.from_numpy(spectrum.right[seen] / spectrum.values[seen, None]))
 
 
-TUNED = {"all": _all, "decoder": _part, "last": _part, "low-rank": _low_rank, "subspace": _subspace}
+def _snapshots(made, network, method, generator):
+    """Along the leading directions of snapshots of the training; what is no weight of the network stays free."""
+    weights = Weights.load(method.weights)
+    directions = leading(differences(weights, snapshots_beside(method.weights)), method.rank)
+    own = {id(value) for value in network.parameters()}
+    trained = [value for value in made.parameters() if value.requires_grad]
+    ours = torch.cat([torch.full((value.numel(),), id(value) in own) for value in trained])
+    others = torch.eye(int((~ours).sum()), dtype=torch.float64)
+    basis = torch.zeros(len(directions) + len(others), len(ours), dtype=torch.float64)
+    basis[: len(directions), ours], basis[len(directions) :, ~ours] = directions, others
+    return Subspace(made, basis)
+
+
+TUNED = {
+    "all": _all,
+    "decoder": _part,
+    "last": _part,
+    "low-rank": _low_rank,
+    "subspace": _subspace,
+    "snapshots": _snapshots,
+}

@@ -2,10 +2,11 @@
 
 NETWORKS = ("decoder", "unet", "skip", "deep-decoder", "convolutional-decoder")
 COORDINATES = ("fourier", "sine")
-TUNED = ("all", "decoder", "last", "low-rank", "subspace")
+TUNED = ("all", "decoder", "last", "low-rank", "subspace", "snapshots")
 GENERATORS = (*NETWORKS, "educated", "two-layer", *COORDINATES, "level-set", "pixels", "vertices", "cells")
 NEURAL_PDE = ("pinn", "bar-sochen", "deep-galerkin", "deep-ritz", "deep-ritz-naive")
-LOOP = ("adam", "lbfgs", "gauss-newton", "linearized")
+LOOP = ("adam", "lbfgs", "natural-gradient", "gauss-newton", "linearized")
+SUBSPACES = ("subspace", "snapshots")
 CLASSICAL = ("pinv", "cgls", "primal-dual", "em")
 STOPS = ("budget", "discrepancy", "held-out", "variance", "sure")
 FREE = ("cells", "vertices", "pixels")

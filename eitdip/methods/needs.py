@@ -5,11 +5,12 @@ from dataclasses import fields
 import numpy as np
 
 from eitdip.errors import OptionError
-from eitdip.methods.names import CLASSICAL, FREE, LOOP, NETWORKS
+from eitdip.methods.names import CLASSICAL, FREE, LOOP, NETWORKS, SUBSPACES
 
 _OF_OPTIMIZER = {
     "adam": {"learning_rate", "schedule", "average", "warm_up"},
     "lbfgs": {"learning_rate"},
+    "natural-gradient": set(),
     "gauss-newton": set(),
     "linearized": set(),
     "pinv": set(),
@@ -56,7 +57,7 @@ def used(method, kind: str) -> set[str]:
         return (
             names
             | {"weights", "tuned", "proximity", "input_noise"}
-            | ({"rank"} if method.tuned in ("low-rank", "subspace") else set())
+            | ({"rank"} if method.tuned in ("low-rank", *SUBSPACES) else set())
         )
     names |= {"size"} if body and generator not in ("cells", "vertices") else set()
     names |= {"channels"} if generator not in FREE else set()
@@ -121,6 +122,11 @@ def _check_variational(method, problem, refuse) -> None:
         refuse("generator", "one on pixels for images: a mesh is needed")
     if gauss_newton and method.generator not in FREE:
         refuse("generator", f"one of {', '.join(FREE)} for {method.optimizer}")
+    if method.optimizer == "natural-gradient":
+        if method.generator != "educated" or method.tuned not in SUBSPACES or problem.data.noise.name != "gaussian":
+            refuse("optimizer", f"adam or lbfgs but for tuned={' or '.join(SUBSPACES)} and Gaussian noise")
+        if method.input_noise:
+            refuse("input_noise", "0 for natural-gradient, which compares values of the objective")
     if method.generator == "educated":
         if not image and (problem.unknown.kind != "plane" or problem.measurements.model != "electrodes"):
             refuse("generator", "a plane one with electrodes for pretrained networks; choose another generator")

@@ -6,6 +6,7 @@ from math import cos, pi
 import torch
 
 from eitdip.classical.gauss_newton import GaussNewton
+from eitdip.classical.natural_gradient import NaturalGradient
 from eitdip.methods.options import Method
 from eitdip.objective import Objective
 from eitdip.ranks.collectives import from_root
@@ -50,6 +51,10 @@ def _lbfgs(objective: Objective, method: Method, comm):
     ), None
 
 
+def _natural_gradient(objective: Objective, method: Method, comm):
+    return NaturalGradient(objective, agree=lambda value: from_root(value, comm)), None
+
+
 def _gauss_newton(objective: Objective, method: Method, comm):
     target = 0.98 if method.stop == "discrepancy" else None  # a little further than where the rule stops
     return GaussNewton(objective, target=target, agree=lambda value: from_root(value, comm)), None
@@ -60,4 +65,10 @@ def _linearized(objective: Objective, method: Method, comm):
     return GaussNewton(objective, damping=0.0, continuation=float("inf"), agree=agree), None
 
 
-OPTIMIZERS = {"adam": _adam, "lbfgs": _lbfgs, "gauss-newton": _gauss_newton, "linearized": _linearized}
+OPTIMIZERS = {
+    "adam": _adam,
+    "lbfgs": _lbfgs,
+    "natural-gradient": _natural_gradient,
+    "gauss-newton": _gauss_newton,
+    "linearized": _linearized,
+}

@@ -100,7 +100,7 @@ class Method(Settings):
     levels: int | None = setting("halvings or doublings in the network", least=1, most=12, **_bodies(_levels), image=3)
     weights: str | None = setting("educated: file of a network that was trained for such data, by `eitdip train`", None)
     tuned: str = setting("educated: what of the network is trained further", "all", choices=TUNED)
-    rank: int = setting("educated: of low-rank updates, or directions of the subspace", 8, least=1, most=1000)
+    rank: int = setting("educated: of low-rank updates, or directions of a subspace", 8, least=1, most=1000)
     proximity: float = setting("educated: weight of the squared distance to the pretrained answer", 0.0, least=0)
     warm_up: int = setting("of Adam: steps in which its rate rises", 0, least=0)
     input_noise: float = setting("standard deviation of noise on the latent tensor, anew in each step", 0.0, least=0)
@@ -117,8 +117,9 @@ class Method(Settings):
                                least=0, **_bodies(0.5), image=5.0)  # fmt: skip
     l1: float = setting("weight of the mean absolute value", 0.0, least=0)
     tikhonov: float = setting("weight of squared differences; cgls: of the squared image", 0.0, least=0)
-    optimizer: str = setting("gauss-newton and linearized are for cells, vertices and pixels of bodies; for images "
-                             "without a loop pinv, cgls (Tikhonov), primal-dual (TV), em (counts)", "adam",
+    optimizer: str = setting("gauss-newton and linearized are for cells, vertices and pixels of bodies, "
+                             "natural-gradient for subspaces of weights; for images without a loop pinv, cgls "
+                             "(Tikhonov), primal-dual (TV), em (counts)", "adam",
                              choices=(*LOOP, *CLASSICAL))  # fmt: skip
     steps: int | None = setting("largest number of steps", least=1, **_bodies(500), image=2000)
     learning_rate: float | None = setting("of Adam; of L-BFGS its step", above=0, plane=_rate, solid=_rate_of_solids,

@@ -85,9 +85,20 @@ class LeastSquares(nn.Module):
         """What noise alone makes of the misfit: 1."""
         return 1.0
 
+    def whitened(self, difference: torch.Tensor) -> torch.Tensor:
+        """Differences of predictions in units of the noise, of the fitted measurements; 0 where none is.
+
+        Args:
+            difference: Shape (..., *data); complex ones become real in a last axis of two.
+        """
+        return _real(difference * self.weight)
+
     def _square(self, prediction: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        residual = (prediction - self.data) * weight
-        return (torch.view_as_real(residual) if residual.is_complex() else residual).square().sum()
+        return _real((prediction - self.data) * weight).square().sum()
+
+
+def _real(values: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(values) if values.is_complex() else values
 
 
 class EnergyGaps(nn.Module):

@@ -68,10 +68,14 @@ class Parameterization(nn.Module):
             raise ShapeError(f"field_map: takes {field_map.domain.shape}, but the generator gives {shape}")
         self.register_buffer("_map", None if field_map is None else _sparse(field_map), persistent=False)
 
+    def raw(self) -> torch.Tensor:
+        """What the link takes, in the generator's shape: its field, with the drift if that is fitted."""
+        raw = self.generator()
+        return raw + self.drift if self.fit_drift else raw
+
     def field(self) -> torch.Tensor:
         """The values on the generator's own grid, in the unit of the link's start; complex without their channels."""
-        raw = self.generator()
-        values = self.link(raw + self.drift if self.fit_drift else raw)
+        values = self.link(self.raw())
         return torch.complex(values[0], values[1]) if self.complex else values
 
     def contrast(self, field: torch.Tensor) -> torch.Tensor:

@@ -147,25 +147,41 @@ def random_shapes(
     Raises:
         OptionError: If most < 1, or a range is out of order or not positive.
     """
+    check_ranges(most, low, high, sizes)
+    count = int(rng.integers(1, most + 1))
+    shapes = (_shape(rng, low, high, reach, sizes) for _ in repeat(None))
+    return Phantom("random shapes", tuple(islice(shapes, count) if gap is None else apart(shapes, count, gap)))
+
+
+def check_ranges(most: int, low: tuple, high: tuple, sizes: tuple) -> None:
+    """Of numbers, contrasts and sizes of random objects, as for `random_shapes`.
+
+    Raises:
+        OptionError: As `random_shapes`.
+    """
     if most < 1:
         raise OptionError(f"most: got {most}, expected at least 1 object")
     for name, (least, largest) in (("low", low), ("high", high), ("sizes", sizes)):
         if not 0 < least <= largest < (1 if name == "sizes" else np.inf):
             kind = "size, below 1" if name == "sizes" else "contrast"
             raise OptionError(f"{name}: got {least} to {largest}, expected 0 < least <= largest {kind}")
-    count = int(rng.integers(1, most + 1))
-    shapes = (_shape(rng, low, high, reach, sizes) for _ in repeat(None))
-    return Phantom("random shapes", tuple(islice(shapes, count) if gap is None else _apart(shapes, count, gap)))
 
 
-def _apart(shapes: Iterator[Shape], count: int, gap: float) -> list[Shape]:
-    """Objects of which none, enlarged by the gap, covers one of 64 x 64 points of another."""
-    axis = (np.arange(64) + 0.5) / 32 - 1
-    points = np.stack(np.meshgrid(axis, axis), axis=-1)
-    taken, kept = np.zeros(points.shape[:2], bool), []
+def apart(shapes: Iterator, count: int, gap: float, dimension: int = 2) -> list:
+    """Objects of which none, enlarged by the gap, covers one of 64 x 64, or 32 x 32 x 32, points of another.
+
+    Args:
+        shapes: An endless row of them, with `radii` and `contains`.
+        count: How many; what finds no place in 20 tries is left out.
+        gap: In units of the radius.
+        dimension: 2 or 3.
+    """
+    side = {2: 64, 3: 32}[dimension]
+    points = np.stack(np.meshgrid(*((np.arange(side) + 0.5) * 2 / side - 1,) * dimension), axis=-1)
+    taken, kept = np.zeros(points.shape[:-1], bool), []
     for _ in range(count):
         for shape in islice(shapes, 20):
-            larger = replace(shape, radii=(shape.radii[0] + gap, shape.radii[1] + gap))
+            larger = replace(shape, radii=tuple(radius + gap for radius in shape.radii))
             if not (larger.contains(points) & taken).any():
                 kept.append(shape)
                 taken |= shape.contains(points)

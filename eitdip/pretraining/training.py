@@ -27,6 +27,8 @@ class Training(Settings):
                              below=1)  # fmt: skip
     look: int = setting("steps between two looks at the held-out pairs, or a little less", 100, least=1)
     patience: int = setting("looks without improvement after which the training ends", 20, least=1)
+    snapshots: int = setting("weights kept along the training, in a folder beside the file, for tuned=snapshots", 0,
+                             least=0, most=1000)  # fmt: skip
     seconds: float = setting("largest time that the steps may take, s; 0 for any", 0.0, least=0)
 
 

@@ -1,6 +1,7 @@
 """From a problem to the network that is trained for it: pairs, loss and architecture by the kind of its unknown."""
 
 import time
+from dataclasses import asdict
 from math import log
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from eitdip.methods.options import Running
 from eitdip.pretraining.image_pairs import ImagePairs
 from eitdip.pretraining.losses import Squared
 from eitdip.pretraining.segmentation import Classes
+from eitdip.pretraining.snapshots import Snapshots, snapshots_beside
 from eitdip.pretraining.source import PairSource
 from eitdip.pretraining.tanks import Layout, TankPairs
 from eitdip.pretraining.tasks import refuse_others
@@ -88,7 +90,7 @@ def educate(
     quiet: bool = False,
     comm=None,
 ) -> tuple[Weights, Result]:
-    """Train a network for a problem and write its weights; beside them a checkpoint, curves and examples.
+    """Train a network for a problem and write its weights; beside them a checkpoint, curves, examples and snapshots.
 
     Args:
         problem: As for `lesson`.
@@ -112,10 +114,15 @@ def educate(
     simulated = out.with_name(f"{out.stem}-tanks.h5")
     architecture, source, loss = lesson(problem, network or Network(), simulated, comm)
     show = _Examples(source, beside["examples.png"], comm.rank == 0)
+    callbacks = [show]
+    if training.snapshots and comm.rank == 0:
+        told = {"training": asdict(training), "pairs": source.hash, "seed": seed}
+        make = lambda state, step: Weights(architecture, state, source.task, told | {"step": step})  # noqa: E731
+        callbacks.append(Snapshots(snapshots_beside(out), training.snapshots, training.steps, make))
     try:
         weights, result = train(
             architecture, source, loss, training, seed=seed, checkpoint=beside["checkpoint.safetensors"],
-            resume=resume, running=running, quiet=quiet, comm=comm, callbacks=[show],
+            resume=resume, running=running, quiet=quiet, comm=comm, callbacks=callbacks,
         )  # fmt: skip
     except DivergenceError as error:
         if error.result is None or comm.rank:

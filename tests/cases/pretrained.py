@@ -1,10 +1,12 @@
 """Files of networks that fit a problem, as training would leave them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from eitdip.networks import initialize
+from eitdip.pretraining.snapshots import snapshots_beside
 from eitdip.pretraining.tasks import fitting
 from eitdip.pretraining.training import Network
 from eitdip.pretraining.weights import Weights, build
@@ -37,5 +39,19 @@ def weights_for(problem: Problem, answer: float = 0.0, seed: int = 0, **provenan
 def weights_file(folder: Path, problem: Problem, answer: float = 0.0, seed: int = 0) -> str:
     """Its file, as a setting."""
     path = Path(folder) / f"{problem.name}.safetensors"
-    weights_for(problem, answer, seed).save(path)
+    weights = weights_for(problem, answer, seed)
+    weights.save(path)
+    snapshots_beside(path).mkdir(exist_ok=True)
+    for number, snapshot in enumerate(snapshots_of(weights, 4)):
+        snapshot.save(snapshots_beside(path) / f"{number:06d}.safetensors")
     return str(path)
+
+
+def snapshots_of(weights: Weights, count: int) -> list[Weights]:
+    """Of a made-up training that ended with these weights: each nearer to them."""
+    generator, made = torch.Generator().manual_seed(1), []
+    for number in range(count):
+        size = 0.1 * (count - number) / count
+        moved = {name: v + size * torch.randn(v.shape, generator=generator) for name, v in weights.parameters.items()}
+        made.append(replace(weights, parameters=moved))
+    return made

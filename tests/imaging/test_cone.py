@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from eitdip.errors import NotPositiveError, OptionError, ShapeError
-from eitdip.imaging import FanCT
+from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
+from eitdip.imaging import FanCT, cgls
 from eitdip.imaging.cone import ConeBeam, ConeBeamCT
+from eitdip.imaging.panels import Panels
 
 CENTRE, AXES = np.array([0.1, -0.2, 0.15]), np.array([0.6, 0.5, 0.4])
 
@@ -112,8 +113,78 @@ def test_least_squares_finds_the_volume():
     rays = beam(14, views=12)
     operator = ConeBeamCT((8, 8, 8), rays, 0.25, dtype="float64")
     truth = torch.from_numpy(ellipsoid_voxels(8))
-    x = operator.pinv(operator(truth))
+    x = cgls(operator, operator(truth), 30)
     assert torch.linalg.vector_norm(x - truth) <= 0.1 * torch.linalg.vector_norm(truth)
+
+
+def test_filtered_back_projection_of_the_middle_slice_is_that_of_its_fan():
+    pytest.importorskip("astra")
+    rays = ConeBeam(np.linspace(0, 6, 7), 31, 0.2, source_origin=4.0, origin_detector=3.0, rows=9)
+    cone = ConeBeamCT((5, 18, 20), rays, 0.1, dtype="float64")
+    fan = FanCT(
+        (18, 20), rays.angles, 31, detector_size=0.2, source_origin=4.0, origin_detector=3.0, pixel_size=0.1,
+        dtype="float64",
+    )  # fmt: skip
+    y = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 7, 9, 31)))
+    found, expected = cone.pinv(y)[:, 2], fan.pinv(y[:, :, 4])
+    assert torch.allclose(found, expected, atol=1e-4) and expected.abs().max() > 1
+
+
+def test_filtered_back_projection_finds_an_ellipsoid():
+    """Whose values are right inside, also off the plane of the sources."""
+    rays = beam(70, views=60)
+    operator = ConeBeamCT((32, 32, 32), rays, 2 / 32)
+    x, truth = operator.pinv(mean_over_pixels(rays, 2)), ellipsoid_voxels(32)
+    inside = ellipsoid_voxels(32, samples=1) * np.roll(truth, 3, axis=0) * np.roll(truth, -3, axis=0) == 1
+    assert x[inside].mean() == pytest.approx(1, abs=0.02) and inside.any(axis=(1, 2)).sum() >= 6
+    assert np.linalg.norm(x - truth) <= 0.25 * np.linalg.norm(truth)
+    missing = np.abs(x[truth == 0]).mean()
+    assert missing < 0.05
+
+
+def test_panels_are_the_beam_that_they_were_made_of():
+    """And they may stand anywhere: all turned together, a volume that is turned so looks the same."""
+    rays = beam(6, views=3)
+    free = rays.panels()
+    assert free.shape == rays.shape and free.refine(2).shape == rays.refine(2).shape
+    for found, expected in zip(free.refine(2).rays(), rays.refine(2).rays(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(np.mod(free.angles, 2 * np.pi), rays.angles, atol=1e-12)
+    np.testing.assert_allclose(free.distances, 8.0)
+    np.testing.assert_allclose(free.normals, -free.sources / 4, atol=1e-12)
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # by a right angle, from x to y
+    turned = Panels(*(value @ turn.T for value in (free.sources, free.centres, free.across, free.up)), 6, 6)
+    volume = np.random.default_rng(0).random((5, 5, 5))
+    one, other = ConeBeamCT((5, 5, 5), rays, 0.2, dtype="float64"), ConeBeamCT((5, 5, 5), turned, 0.2, dtype="float64")
+    y = one(volume)
+    np.testing.assert_allclose(other(np.rot90(volume, axes=(1, 2))), y, atol=1e-6)
+    np.testing.assert_allclose(np.rot90(one.pinv(y), axes=(1, 2)), other.pinv(y), atol=1e-9)
+
+
+def test_the_rows_of_panels_may_run_down():
+    """Columns and rows in the other order: the same projections, mirrored, and the same volume."""
+    free = beam(6, views=3).panels()
+    mirrored = Panels(free.sources, free.centres, -free.across, -free.up, 6, 6)
+    volume = np.random.default_rng(0).random((5, 5, 5))
+    one, other = (ConeBeamCT((5, 5, 5), each, 0.2, dtype="float64") for each in (free, mirrored))
+    y = one(volume)
+    np.testing.assert_allclose(other(volume), y[:, ::-1, ::-1], atol=1e-6)
+    np.testing.assert_allclose(other.pinv(y[:, ::-1, ::-1]), one.pinv(y), atol=1e-9)
+
+
+def test_panels_that_cannot_be():
+    free = beam(4, views=2).panels()
+    good = {name: getattr(free, name) for name in ("sources", "centres", "across", "up", "rows", "detectors")}
+    with pytest.raises(ShapeError, match=r"up: got shape \(1, 3\), expected \(views, 3\)"):
+        Panels(**good | {"up": free.up[:1]})
+    with pytest.raises(InvalidDataError, match="centres: got a number that is not finite"):
+        Panels(**good | {"centres": np.full((2, 3), np.nan)})
+    with pytest.raises(OptionError, match="rows: got 0"):
+        Panels(**good | {"rows": 0})
+    with pytest.raises(InvalidDataError, match="plane of its detector in view 1"):
+        Panels(**good | {"centres": np.stack([free.centres[0], free.sources[1]])})
+    with pytest.raises(InvalidDataError, match="plane of its detector in view 0"):
+        Panels(**good | {"up": free.across})
 
 
 def test_bad_input_is_refused():

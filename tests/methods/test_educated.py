@@ -38,7 +38,7 @@ def file(tmp_path_factory):
 
 
 def chosen(file, name: str, **settings):
-    if settings.get("tuned") not in ("low-rank", "subspace"):
+    if settings.get("tuned") not in ("low-rank", "subspace", "snapshots"):
         settings.pop("rank", None)
     return method("educated", {"weights": file(name), "steps": 4, "warm_up": 2} | settings)
 
@@ -99,7 +99,7 @@ def test_only_what_is_to_be_tuned_changes(name, settings, tuned, file, gmsh):
     else:
         assert tops == {"coordinates"}
     assert name != "cem" or "drift" in changed
-    assert tuned == "subspace" or name != "cem" or "amounts" in changed
+    assert tuned in ("subspace", "snapshots") or name != "cem" or "amounts" in changed
 
 
 def test_a_subspace_is_that_of_the_largest_changes_of_the_field(file):
@@ -152,7 +152,7 @@ def test_low_rank_updates_have_the_rank_and_the_seed(file):
     assert torch.equal(one[right], same[right]) and not torch.equal(one[right], other[right])
 
 
-@pytest.mark.parametrize("tuned", ["all", "low-rank", "subspace"])
+@pytest.mark.parametrize("tuned", ["all", "low-rank", "subspace", "snapshots"])
 def test_fine_tuning_goes_on_bit_identically(tuned, file):
     settings = {"tuned": tuned, "steps": 20, "warm_up": 4, "proximity": 0.1, "input_noise": 0.05, "rank": 4}
     whole = run(started(file, "sinogram", **settings))
