@@ -21,8 +21,8 @@ def train(data, out, seed, config, pairs, reference, level, task, resume) -> int
     """Train a network on synthetic pairs for whatever measured DATA, before any data are looked at.
 
     DATA: a file as for 'eitdip reconstruct', of which only geometry, noise and mask count; or the name of a task, such
-    as ct, for a picture of --set size pixels. 'eitdip reconstruct DATA --method educated --set weights=OUT' uses the
-    weights. Under mpiexec the ranks share each batch. Beside OUT lie pictures of the training and of its answers.
+    as ct or cone-beam, for a picture or volume of --set size pixels. 'eitdip reconstruct DATA --method educated --set
+    weights=OUT' uses the weights. Under mpiexec the ranks share each batch. Beside OUT lie pictures of the training and of its answers.
     """
     from eitdip.methods.options import Running
     from eitdip.pretraining.training import Network, Training
@@ -34,8 +34,9 @@ def train(data, out, seed, config, pairs, reference, level, task, resume) -> int
     from eitdip.writing import check_folder
 
     comm = world()
-    if data in TASKS["picture"]:
-        data, task = "skimage:shepp_logan_phantom", task or data
+    for example, kind in (("skimage:shepp_logan_phantom", "picture"), ("phantom:ellipses-0", "volume")):
+        if data in TASKS[kind]:
+            data, task = example, task or data
     if out.suffix != ".safetensors":
         raise OptionError(f"out: got {out.name!r}, expected a file name ending in .safetensors")
     given = chosen_settings(config, pairs)

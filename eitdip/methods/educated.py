@@ -39,7 +39,7 @@ def educated(problem: Problem, method: Method, seed: int) -> tuple[nn.Module, Gr
     body = problem.unknown.kind != "image"
     made = Classes(prior, tuple(weights.task.get("levels", LEVELS))) if body else prior
     made = choose("tuned", method.tuned, TUNED)(made, prior.network, method, generator)
-    return made, problem.unknown.grid("pixels", made.shape[-1])
+    return made, problem.unknown.grid("pixels", max(made.shape))
 
 
 def _all(made, network, method, generator):

@@ -128,8 +128,8 @@ def _check_variational(method, problem, refuse) -> None:
         if method.input_noise:
             refuse("input_noise", "0 for natural-gradient, which compares values of the objective")
     if method.generator == "educated":
-        if not image and (problem.unknown.kind != "plane" or problem.measurements.model != "electrodes"):
-            refuse("generator", "a plane one with electrodes for pretrained networks; choose another generator")
+        if not image and problem.measurements.model != "electrodes":
+            refuse("generator", "data of electrodes for pretrained networks; choose another generator")
         if not method.weights:
             refuse("weights", "the file of a pretrained network: --set weights=FILE; `eitdip train` makes one")
         if method.link != (trained := "bounded" if image else "exp"):

@@ -23,6 +23,10 @@ class Link(nn.Module, ABC):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Values of the same shape as x, in the unit of `start`."""
 
+    @abstractmethod
+    def inverse(self, values: torch.Tensor) -> torch.Tensor:
+        """x, such that forward(x) = values; infinite at a bound, NaN beyond."""
+
 
 class Exp(Link):
     """start * exp(x).
@@ -37,6 +41,9 @@ class Exp(Link):
     def forward(self, x):
         return self.start * torch.exp(x)
 
+    def inverse(self, values):
+        return torch.log(values / self.start)
+
 
 class Softplus(Link):
     """start * log(1 + (e - 1) exp(x)): linear growth upwards, exponential decay downwards.
@@ -50,6 +57,10 @@ class Softplus(Link):
 
     def forward(self, x):
         return self.start * nn.functional.softplus(x + 0.541324854612918)  # log(e - 1)
+
+    def inverse(self, values):
+        scaled = values / self.start
+        return scaled + torch.log(-torch.expm1(-scaled)) - 0.541324854612918  # log(exp(s) - 1), for large s too
 
 
 class Bounded(Link):
@@ -75,6 +86,9 @@ class Bounded(Link):
     def forward(self, x):
         return torch.exp(self._bottom + self._span * torch.sigmoid(self._slope * x + self._shift))
 
+    def inverse(self, values):
+        return (torch.logit((torch.log(values) - self._bottom) / self._span) - self._shift) / self._slope
+
 
 class Between(Link):
     """low + (high - low) * sigmoid(x): values between two bounds of any sign; the start is halfway.
@@ -93,6 +107,9 @@ class Between(Link):
     def forward(self, x):
         return self.low + (self.high - self.low) * torch.sigmoid(x)
 
+    def inverse(self, values):
+        return torch.logit((values - self.low) / (self.high - self.low))
+
 
 class Affine(Link):
     """start + scale * x: any real values.
@@ -110,6 +127,9 @@ class Affine(Link):
 
     def forward(self, x):
         return self.start + self.scale * x
+
+    def inverse(self, values):
+        return (values - self.start) / self.scale
 
 
 def _positive(start: float) -> float:

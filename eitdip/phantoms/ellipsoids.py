@@ -9,7 +9,7 @@ from eitdip.errors import OptionError
 from eitdip.phantoms.inclusions import Ellipsoid, Phantom
 from eitdip.phantoms.shapes import apart, check_ranges
 
-_TRIES = 1000  # of a place: a sphere of half the height of a flat body finds one in ten
+_TRIES, _PLACES = 2000, 100  # in all, and for one size: large ones would be rare if each try drew another
 
 
 def random_ellipsoids(
@@ -45,16 +45,14 @@ def random_ellipsoids(
 def _ellipsoid(rng: np.random.Generator, body, low, high, reach: float, sizes) -> Ellipsoid:
     half = 0.5 * np.asarray(body.widths) / body.radius
     contrast = float(np.exp(rng.uniform(*np.log(low if rng.random() < 0.5 else high))))
-    for _ in range(_TRIES):
-        radii = rng.uniform(*sizes) * np.array([1.0, *rng.uniform(0.6, 1.0, 2)])
-        turn = Rotation.from_quat(rng.standard_normal(4))
-        center = reach * half * rng.uniform(-1, 1, 3)
-        # Row i of the matrix times the half-axes: how far the ellipsoid reaches along axis i, and where it does.
+    for number in range(_TRIES):
+        if number % _PLACES == 0:
+            radii = rng.uniform(*sizes) * np.array([1.0, *rng.uniform(0.6, 1.0, 2)])
+        turn, center = Rotation.from_quat(rng.standard_normal(4)), reach * half * rng.uniform(-1, 1, 3)
         axes = turn.as_matrix() * radii
-        extent = np.linalg.norm(axes, axis=1)
-        ends = (axes @ axes.T / extent).T
+        ends = (axes @ axes.T / np.linalg.norm(axes, axis=1)).T  # the outermost points along x, y, z
         if body.contains(body.radius / reach * np.concatenate([center + ends, center - ends])).all():
-            return Ellipsoid(*(tuple(each.tolist()) for each in (center, radii)), contrast, tuple(turn.as_rotvec()))
+            return Ellipsoid(tuple(center.tolist()), tuple(radii.tolist()), contrast, tuple(turn.as_rotvec().tolist()))
     raise OptionError(
         f"sizes: got half-axes of {sizes[0]:g} to {sizes[1]:g} of the radius, for which a body of half extents "
         f"{', '.join(f'{each:.2g}' for each in half)} has hardly any place; choose smaller ones"

@@ -110,7 +110,9 @@ class TankPairs(PairSource):
         self.layouts, self.tanks, self.errors, self.seed = layouts, tanks, errors or TankErrors(), seed
         self._trained, self.held = len(tanks) - held, held
         tank = layouts[0].problem.measurements.geometry
-        self.symmetries = Symmetries.of(tank, tanks.classes.shape[1], layouts[0].images.window, layouts[0].images.shape)
+        self.symmetries = Symmetries.of(
+            tank, tanks.classes.shape[1:], layouts[0].images.window, layouts[0].images.shape
+        )
         self.task = task(layouts)
         words = [tanks.hash, asdict(self.errors), seed, held, self.task]
         self.hash = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
@@ -122,8 +124,12 @@ class TankPairs(PairSource):
     def held_out(self):
         return self.batch_of([self.drawn(stream(self.seed, "errors of tanks", 1, i), i) for i in range(self.held)])
 
+    def picture(self, answer):
+        classes = answer.argmax(axis=0)
+        return classes[len(classes) // 2] if classes.ndim == 3 else classes  # of a solid its middle section
+
     def drawn(self, rng: np.random.Generator, held: int | None = None) -> tuple[int, np.ndarray, np.ndarray]:
-        """Number of a layout, data (K, M) and shares of classes (3, H, W) of a random tank, or of a held-out one."""
+        """Number of a layout, data (K, M) and shares of classes (3, *shape) of a random tank, or of a held-out one."""
         tank = int(rng.integers(self._trained)) if held is None else self._trained + held
         which = int(rng.integers(len(self.layouts))) if held is None else held % len(self.layouts)
         layout, symmetry = self.layouts[which], int(rng.integers(len(self.symmetries)))

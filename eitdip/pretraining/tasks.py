@@ -32,7 +32,7 @@ def fitting(problem: Problem, trained: dict) -> tuple[dict, torch.Tensor]:
         return image_task(problem), problem.unknown.network_input(first[None])
     refuse_others(problem)
     # Of any size, if the network is for images: the check then says so.
-    images = OneStep(problem, *trained.get("pixels", (64,))[:1])
+    images = OneStep(problem, max(trained.get("pixels", [0])))
     own = among(task([Layout(problem, images)]), trained)
     levels = {"levels": trained["levels"]} if "levels" in trained else {}  # what classes stand for is the network's
     return own | levels, torch.from_numpy(images(images.difference(problem)[None]))
@@ -42,10 +42,10 @@ def refuse_others(problem: Problem) -> None:
     """Make sure that networks can be pretrained for a body.
 
     Raises:
-        OptionError: If it is solid, or its boundary is driven without electrodes.
+        OptionError: If its boundary is driven without electrodes.
     """
-    if problem.unknown.kind != "plane" or problem.measurements.model != "electrodes":
+    if problem.measurements.model != "electrodes":
         raise OptionError(
-            f"{problem.name}: got a {problem.unknown.kind} body and {problem.measurements.model} data, expected a "
-            "plane one with electrodes for pretrained networks; use another method"
+            f"{problem.name}: got {problem.measurements.model} data, expected those of electrodes for pretrained "
+            "networks; use another method"
         )

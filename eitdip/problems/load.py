@@ -14,6 +14,7 @@ from eitdip.data.data import Data
 from eitdip.data.files import MatFile, read_bytes
 from eitdip.data.noise import Gaussian
 from eitdip.data.pictures import EXAMPLE, gray, is_picture, read_picture, read_pixels, scaled, square
+from eitdip.data.volumes import DRAWN, is_volume, read_volume
 from eitdip.errors import FileFormatError, OptionError, ShapeError
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import together, world
@@ -24,10 +25,12 @@ from eitdip.settings import Settings, configured, setting
 class Reading(Settings):
     """How images' data are read or simulated; which settings a task uses, and their defaults, says `TASKS`."""
 
-    size: int | None = setting("pixels per side of the image; 0 takes the picture as it is", least=0, most=8192)
+    size: int | None = setting(
+        "pixels per side of the image; 0 takes the picture, or volume, as it is", least=0, most=8192
+    )
     noise: float | None = setting(
-        "standard deviation of simulated noise, of a picture with values from 0 to 1; for ct over the root mean square "
-        "of the sinogram; 0 for denoise: the picture itself is noisy",
+        "standard deviation of simulated noise, of a picture with values from 0 to 1; for ct and cone-beam "
+        "over the root mean square of the projections; 0 for denoise: the picture itself is noisy",
         least=0,
     )
     noise_seed: int | None = setting("of simulated noise and random masks", least=0)
@@ -38,7 +41,9 @@ class Reading(Settings):
     factor: int | None = setting("for super-resolve", least=1, most=1024)
     width: float | None = setting("for deblur: standard deviation of the blur, pixels", above=0, most=1000)
     share: float | None = setting("for compressed-sense: measurements over pixels", above=0, most=4)
-    views: int | None = setting("for ct: number of directions; 0 for all of a measured sinogram", least=0, most=10**5)
+    views: int | None = setting(
+        "for ct and cone-beam: number of directions; 0 for all of a measured sinogram", least=0, most=10**5
+    )
     start: float | None = setting("for a measured sinogram: first angle, degrees")
     span: float | None = setting("for a measured sinogram: angle of view, degrees; 0 for all of them", least=0)
     binning: int | None = setting("for a measured sinogram: detector pixels that are averaged", least=1)
@@ -67,7 +72,8 @@ def load(path, *, task: str | None = None, reference=None, level: int | None = N
 
     Args:
         path: A tank (.mat of KTC2023 or KIT4, eitdip's own .h5), a .mat of the Helsinki Tomography Challenge 2022, a
-            .npy of k-space, a .npz of a transmission scan, or a picture (also "skimage:NAME").
+            .npy of k-space or of a volume, a .npz of a transmission scan, a picture (also "skimage:NAME"), or a volume
+            that is drawn ("phantom:shapes-3").
         task: For pictures: "denoise", "inpaint", "super-resolve", "deblur", "compressed-sense" or "ct".
         reference: For tanks: the measurement of the empty tank; by default the usual one beside the data.
         level: For KTC2023: difficulty 1..7, by default 1.
@@ -119,18 +125,20 @@ def settings_class(path) -> type:
 
 
 def detect(path) -> str:
-    """What a file holds: "tank", "disc", "kspace", "transmission" or "picture".
+    """What a file holds: "tank", "disc", "kspace", "volume", "transmission" or "picture".
 
     Raises:
         FileFormatError: If it is missing, or nothing that is read here.
     """
     if str(path).startswith(EXAMPLE):
         return "picture"
+    if str(path).startswith(DRAWN):
+        return "volume"
     start = read_bytes(path, 512)
     if start.startswith(hdf5.SIGNATURE):
         return "tank"
     if start.startswith(NUMPY):
-        return "kspace"
+        return "volume" if is_volume(start) else "kspace"
     if start.startswith(b"PK") and set(pet.FIELDS) <= names_of_npz(read_bytes(path)):
         return "transmission"
     if start.startswith(b"MATLAB") or Path(path).suffix.lower() == ".mat":
@@ -143,7 +151,7 @@ def detect(path) -> str:
         return "picture"
     raise FileFormatError(
         f"{path}: its content is not known; expected a .mat of KTC2023, KIT4 or HTC2022, eitdip's own .h5 (README, "
-        "'Your own tank'), a .npy of k-space, a .npz of a transmission scan, or a picture"
+        "'Your own tank'), a .npy of k-space or of a volume, a .npz of a transmission scan, or a picture"
     )
 
 
@@ -240,6 +248,12 @@ def _pet(path, size) -> Problem:
     return images.image_problem("pet", model, scan.data, low=0.0)
 
 
+def _cone_beam(path, size, noise, noise_seed, views) -> Problem:
+    from eitdip.problems.cone_beams import cone_beam
+
+    return cone_beam(read_volume(path, size), views=views, sigma=noise, seed=noise_seed)
+
+
 def _origin(path) -> dict:
     return {"file": Path(str(path)).name}
 
@@ -261,6 +275,7 @@ TASKS = {
         "ct": (_degraded("tomography"), _of_picture(0.05, views=30)),
     },
     "disc": {"ct": (_disc, {"size": 128, "views": 30, "start": 0.0, "span": 0.0, "binning": 1})},
+    "volume": {"cone-beam": (_cone_beam, {"size": 48, "noise": 0.05, "noise_seed": 0, "views": 30})},
     "kspace": {"mri": (_mri, {"calibration": 24})},
     "transmission": {"pet": (_pet, {"size": 128})},
 }

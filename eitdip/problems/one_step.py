@@ -16,13 +16,15 @@ from scipy.ndimage import gaussian_filter
 from eitdip.errors import InvalidDataError, ShapeError
 from eitdip.problems.problem import Problem
 
+SIZES = {2: 64, 3: 32}  # by dimension
+
 
 class OneStep:
     """Images of difference data at a few Tikhonov weights, as channels for a network.
 
     Args:
-        problem: Of a plane body, with the patterns, mask and deviations that count.
-        size: Pixels along each side, over the unknown's window.
+        problem: Of a body, plane or solid, with the patterns, mask and deviations that count.
+        size: Pixels along each side, over the unknown's window, or voxels along the largest; by default `SIZES`.
         weights: lambda, one image each; whitened data have noise of variance one.
         smoothing: Standard deviation of S, in pixels.
         rank: Singular values that are kept: of 32 electrodes 80 to 130 rise above the noise.
@@ -30,7 +32,8 @@ class OneStep:
     Attributes:
         channels: How many there are.
         mask: Of the data, shape (K, M).
-        inside: Which pixels are in the body, shape (size, size).
+        shape: Of the images, (size, size), or (D, H, W) of near-cubic voxels.
+        inside: Which pixels are in the body.
         window: Half extent of the images over the body's radius.
 
     Raises:
@@ -40,7 +43,7 @@ class OneStep:
     def __init__(
         self,
         problem: Problem,
-        size: int = 64,
+        size: int | None = None,
         weights: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0),
         smoothing: float = 1.5,
         rank: int = 160,
@@ -48,14 +51,15 @@ class OneStep:
         if problem.unknown.start is None:
             raise InvalidDataError(f"{problem.name}: it has no background, which one-step images are linearized at")
         background = float(problem.unknown.start)
-        grid = problem.unknown.grid("pixels", size)
+        grid = problem.unknown.grid("pixels", size or SIZES[problem.unknown.dimension])
         reference, derivative = problem.model.linearize(np.full(problem.model.domain.shape, background))
         self.reference, self.mask, self.shape = reference, problem.data.mask, grid.shape
         self._deviation = problem.data.deviation[self.mask]
         pixels = grid.field_map.matrix
-        jacobian = background * (derivative.dense()[self.mask.ravel()] @ pixels)
+        jacobian = background * derivative.dense(pixels)[self.mask.ravel()]
         whitened = (jacobian / self._deviation[:, None]).reshape(-1, *self.shape)
-        smooth = lambda images: gaussian_filter(images, (0, smoothing, smoothing), mode="constant")  # noqa: E731
+        widths = (0, *(smoothing,) * len(self.shape))
+        smooth = lambda images: gaussian_filter(images, widths, mode="constant")  # noqa: E731
         left, values, right = _leading(smooth(whitened).reshape(len(whitened), -1), rank)
         images = smooth(right.reshape(-1, *self.shape)).reshape(len(right), -1)
         filters = np.stack([values / (values**2 + weight) for weight in weights])
@@ -85,7 +89,7 @@ class OneStep:
             differences: d, shape (B, K, M); what the mask hides does not count.
 
         Returns:
-            float32, shape (B, channels, size, size): arsinh of the images, how well pixels are seen at two weights,
+            float32, shape (B, channels, *shape): arsinh of the images, how well pixels are seen at two weights,
             1 inside the body, the distance from its centre; 0 outside.
         """
         images = self.images(differences)
@@ -93,7 +97,7 @@ class OneStep:
         return np.concatenate([np.arcsinh(images), still], axis=1)
 
     def images(self, differences: np.ndarray) -> np.ndarray:
-        """m at each weight, float32, shape (B, weights, size, size); 0 outside the body."""
+        """m at each weight, float32, shape (B, weights, *shape); 0 outside the body."""
         if differences.ndim != 3 or differences.shape[1:] != self.mask.shape:
             raise ShapeError(f"differences: got shape {differences.shape}, expected (B, *{self.mask.shape})")
         rows = differences[:, self.mask].astype(np.float32)
@@ -106,7 +110,7 @@ class OneStep:
 
     def _radius(self) -> np.ndarray:
         axes = [(np.arange(count) + 0.5) * 2 / count - 1 for count in self.shape]
-        return np.hypot(*np.meshgrid(*axes, indexing="ij"))
+        return np.sqrt(sum(np.square(axis) for axis in np.meshgrid(*axes, indexing="ij")))
 
 
 def _leading(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -38,7 +38,7 @@ class PhysicalStep:
         if not 0 < low < 1 < high:
             raise OptionError(f"low, high: got {low} and {high}, expected 0 < low < 1 < high")
         self.images, self._model = images, problem.model
-        self._map = problem.unknown.grid("pixels", images.shape[0]).field_map
+        self._map = problem.unknown.grid("pixels", max(images.shape)).field_map
         self._background, self._logs = float(problem.unknown.start), np.log([1.0, low, high])
         self._weights = np.where(images.mask, 1 / problem.data.deviation**2, 0.0)
 
@@ -46,12 +46,12 @@ class PhysicalStep:
         """Channels for the next network.
 
         Args:
-            shares: Of the classes in each pixel, shape (3, H, W), from 0 to 1.
+            shares: Of the classes in each pixel, shape (3, *images.shape), from 0 to 1.
             difference: Difference data, shape (K, M); what the mask hides does not count.
 
         Returns:
-            float32, shape (7, H, W): shares of resistive and conductive objects, arsinh of the residual's one-step
-            images, and of the downhill gradient.
+            float32, shape (7, *images.shape): shares of resistive and conductive objects, arsinh of the residual's
+            one-step images, and of the downhill gradient.
         """
         residual, gradient = self.residual(shares, difference)
         images = self.images.images(residual[None])[0]
@@ -66,7 +66,7 @@ class PhysicalStep:
 
         Returns:
             Residual, shape (K, M), and minus the derivative of half of the weighted squares by the log conductivity of
-            each pixel, shape (H, W).
+            each pixel, shape `images.shape`.
         """
         if shares.shape != (3, *self.images.shape):
             raise ShapeError(f"shares: got shape {shares.shape}, expected {(3, *self.images.shape)}")

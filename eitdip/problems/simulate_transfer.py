@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from eitdip.data.streams import stream
 from eitdip.data.transfers import record
 from eitdip.errors import OptionError
 from eitdip.fem import CompleteElectrodeModel
-from eitdip.mesh import Domain, Tank
-from eitdip.phantoms import Phantom, random_shapes
+from eitdip.mesh import Ball, Cylinder, Domain, Tank
+from eitdip.phantoms import Phantom, random_ellipsoids, random_shapes
 from eitdip.ranks.collectives import alone, world
 
-SIDE = 128  # pixels of the classes, over the tank's bounding square
+SIDES = {2: 128, 3: 48}  # pixels of the classes along the largest extent, over the tank's bounding square or box
+# Edge lengths of meshes over the radius. Of the cylinder of demos/impedance/tank_3d.py 6,000 to 9,000 nodes.
+EDGES = {2: (0.036, 0.046), 3: (0.1, 0.13)}
 PER_MESH = 60  # tanks: with 60 a mesh and its symbolic analysis cost a tenth of all
 
 
@@ -33,10 +36,10 @@ class TankFamily:
     """What simulated tanks may be.
 
     Args:
-        tank: The tank as it should be.
-        edges: Edge lengths of meshes over the radius, from and to; the inversion's must differ.
-        electrode_error: Standard deviation of each end of an electrode along the wall, over the radius.
-        wall_error: Standard deviation of the wall's radius, relative.
+        tank: The tank as it should be, plane or solid.
+        edges: Edge lengths of meshes over the radius, from and to; the inversion's must differ. By default `EDGES`.
+        electrode_error: Standard deviation of each end of an electrode around the wall, over the radius.
+        wall_error: Standard deviation of the wall's radius, relative; the same at all heights of a solid.
         contact: Contact impedances, from and to, over radius / background; each electrode's differs by a factor
             whose logarithm has the deviation `contact_spread`.
         contact_spread: See above.
@@ -44,12 +47,12 @@ class TankFamily:
         water: Standard deviation of the background's logarithm against that of the empty tank.
         most: Largest number of objects.
         low, high: Contrasts of resistive and of conductive objects.
-        sizes: Half extents of objects over the radius, about.
+        sizes: Half extents of objects over the radius, about; objects in solids are ellipsoids.
         touching: Share of tanks whose objects may touch or overlap.
     """
 
-    tank: Tank
-    edges: tuple[float, float] = (0.036, 0.046)
+    tank: Tank | Cylinder | Ball
+    edges: tuple[float, float] | None = None
     electrode_error: float = 0.0045  # 0.5 mm of 115 mm
     wall_error: float = 0.003
     contact: tuple[float, float] = (6.5e-6, 6.5e-4)
@@ -65,6 +68,8 @@ class TankFamily:
     def __post_init__(self):
         if self.tank.electrode_count < 2:
             raise OptionError(f"tank: got {self.tank.electrode_count} electrodes, expected at least 2")
+        if self.edges is None:
+            object.__setattr__(self, "edges", EDGES[self.tank.dimension])
         for name, (least, largest) in (("edges", self.edges), ("contact", self.contact)):
             if not 0 < least <= largest < np.inf:
                 raise OptionError(f"{name}: got {least} to {largest}, expected 0 < from <= to")
@@ -73,6 +78,12 @@ class TankFamily:
     def hash(self) -> str:
         """Of all settings: 16 hex digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """Shape of the classes, (H, W) or (D, H, W): squares, or near-cubic voxels."""
+        widths = self.tank.widths[::-1]
+        return tuple(round(SIDES[self.tank.dimension] * width / max(widths)) for width in widths)
 
 
 def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +96,7 @@ def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarr
 
     Returns:
         Transfer matrices minus that of the empty tank, float32 (PER_MESH, L, L), 1 / background; classes, uint8
-        (PER_MESH, SIDE, SIDE), row 0 at the top: 0 water, 1 resistive, 2 conductive.
+        (PER_MESH, *family.pixels), row 0 at the top, slice 0 at the bottom: 0 water, 1 resistive, 2 conductive.
     """
     rng = stream(seed, "simulated tanks", number)
     domain = _imperfect(family, rng)
@@ -93,10 +104,10 @@ def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarr
     contact = scale * np.exp(rng.uniform(*np.log(family.contact)))
     contact = contact * np.exp(family.contact_spread * rng.standard_normal(family.tank.electrode_count))
     change = rng.uniform(0, family.contact_change) * rng.standard_normal(len(contact))
-    water, samples = np.exp(family.water * rng.standard_normal(PER_MESH)), _samples(domain)
-    bodies = [_classes_and_contrasts(_objects(family, rng)) for _ in range(PER_MESH)]
+    water, samples = np.exp(family.water * rng.standard_normal(PER_MESH)), _samples(family, domain)
+    bodies = [_classes_and_contrasts(family, _objects(family, rng)) for _ in range(PER_MESH)]
     # Between two phases in the plane the geometric mean is Keller's and Dykhne's law of mixtures; the arithmetic mean
-    # would enlarge metal by about half a cell and shrink insulators.
+    # would enlarge metal by about half a cell and shrink insulators, in solids too.
     cells = [logarithm.ravel()[samples].mean(axis=1) for _, logarithm in bodies]
     empty = _model(domain, contact).transfer(np.ones((1, len(domain.cells))))
     full = _model(domain, contact * np.exp(change)).transfer(water[:, None] * np.exp(cells))
@@ -116,7 +127,8 @@ def record_tanks(path, family: TankFamily, count: int, seed: int = 0, comm=None)
     Raises:
         OptionError: If the count is not positive, or the file is there, made with other settings.
     """
-    provenance = {"made by": f"eitdip {__version__}", "family": asdict(family), "seed": seed, "pixels": SIDE}
+    provenance = {"made by": f"eitdip {__version__}", "family": asdict(family), "seed": seed}
+    provenance |= {"pixels": SIDES[family.tank.dimension]}
     make = partial(simulate_tanks, family, seed)
     return record(path, -(-count // PER_MESH), make, provenance, world() if comm is None else comm)
 
@@ -128,7 +140,7 @@ def _model(domain: Domain, contact: np.ndarray) -> CompleteElectrodeModel:
 
 @lru_cache(maxsize=8)
 def _mesh(tank: Tank, step: int, edges: tuple[float, float]) -> Domain:
-    """One of eight perfect meshes: gmsh takes 0.2 to 0.3 s, as long as 30 tanks."""
+    """One of eight perfect meshes: gmsh takes 0.2 to 0.3 s, as long as 30 tanks; of solids several seconds."""
     least, largest = edges
     return tank.mesh(tank.radius * (least + (largest - least) * (step + 0.5) / 8))
 
@@ -137,53 +149,75 @@ def _imperfect(family: TankFamily, rng: np.random.Generator) -> Domain:
     """A mesh with electrodes out of place and the wall out of round."""
     tank = family.tank
     domain = _mesh(tank, int(rng.integers(8)), family.edges)
-    angle = np.arctan2(domain.points[:, 1], domain.points[:, 0])
-    depth = np.hypot(*domain.points.T) / tank.radius
-    ends, moved = _ends(tank), family.electrode_error * rng.standard_normal(2 * tank.electrode_count)
-    shift = np.interp(angle, ends, moved[: len(ends)], period=2 * np.pi)
+    around, height = domain.points[:, :2], (domain.points - domain.center)[:, 2:].sum(axis=1)
+    angle, wall = np.arctan2(around[:, 1], around[:, 0]), tank.wall(height)
+    depth = np.divide(np.hypot(*around.T), wall, out=np.ones_like(wall), where=wall > 0)
+    shift = _shifts(tank, family.electrode_error * rng.standard_normal(2 * tank.electrode_count), angle, height)
     waves = np.arange(2, 7)  # 2: an ellipse; 6: five dents
     amplitudes, phases = rng.standard_normal(5) * family.wall_error * np.sqrt(2 / 5), rng.uniform(0, 2 * np.pi, 5)
     radial = (amplitudes * np.cos(np.outer(angle, waves) + phases)).sum(axis=1)
     # Both fade away from the wall: shifts of electrodes within about one, dents towards the middle.
     angle = angle + shift * depth**16
-    points = domain.points * (1 + radial * depth**2)[:, None]
-    size = np.hypot(*points.T)
-    points = np.stack([size * np.cos(angle), size * np.sin(angle)], axis=1)
+    points = domain.points.copy()
+    around = around * (1 + radial * depth**2)[:, None]
+    size = np.hypot(*around.T)
+    points[:, :2] = np.stack([size * np.cos(angle), size * np.sin(angle)], axis=1)
     return replace(domain, points=points)
 
 
-def _ends(tank: Tank) -> np.ndarray:
-    """Angles of the electrodes' ends, rad."""
+def _shifts(tank, moved: np.ndarray, angle: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Of angles, rad: linear around the axis between the electrodes' ends, and along it between the rings."""
     middles = np.radians(tank.first) + 2 * np.pi * np.arange(tank.electrodes) / tank.electrodes
-    half = 0.5 * tank.width / tank.radius
-    return np.sort(np.concatenate([middles - half, middles + half]) % (2 * np.pi))
+    shift = np.zeros(len(angle))
+    rings = zip(tank.half_angles, moved.reshape(len(tank.rings), -1), np.eye(len(tank.rings)), strict=True)
+    for half, ends_moved, share in rings:
+        ends = np.sort(np.concatenate([middles - half, middles + half]) % (2 * np.pi))
+        shift += np.interp(height, tank.heights, share) * np.interp(angle, ends, ends_moved, period=2 * np.pi)
+    return shift
 
 
-def _samples(domain: Domain) -> np.ndarray:
-    """The pixels of six points of each cell, shape (C, 6)."""
-    inner = np.array([[4, 1, 1], [1, 4, 1], [1, 1, 4], [3, 3, 0.5], [3, 0.5, 3], [0.5, 3, 3]])
+def _samples(family: TankFamily, domain: Domain) -> np.ndarray:
+    """The pixels of six points of each triangle, or ten of each tetrahedron, shape (C, 6 or 10)."""
+    # Towards each corner, and between each two of them.
+    dimension = domain.dimension
+    corners = 1 + 3 * np.eye(dimension + 1)
+    pairs = list(combinations(range(dimension + 1), 2))
+    sides = np.array([[3 if i in pair else 0.5 for i in range(dimension + 1)] for pair in pairs])
+    inner = np.concatenate([corners, sides])
     points = np.einsum("qv,cvx->cqx", inner / inner.sum(axis=1, keepdims=True), domain.points[domain.corners])
-    half = 0.5 * np.ptp(domain.points, axis=0).max()
-    column, row = np.moveaxis(np.clip(SIDE * (0.5 + 0.5 * points / half), 0, SIDE - 1).astype(int), -1, 0)
-    return (SIDE - 1 - row) * SIDE + column
+    half = 0.5 * np.ptp(domain.points, axis=0)
+    half = np.full(2, half.max()) if dimension == 2 else half
+    shape, middle = np.array(family.pixels[::-1]), domain.center.copy()
+    middle[:2] = 0  # the axis, wherever dents have moved the center to
+    place = np.clip(shape * (0.5 + 0.5 * (points - middle) / half), 0, shape - 1).astype(int)
+    place[..., 1] = shape[1] - 1 - place[..., 1]
+    return np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)[::-1]), family.pixels)
 
 
 def _objects(family: TankFamily, rng: np.random.Generator) -> Phantom:
     gap = None if rng.random() < family.touching else rng.uniform(0.02, 0.12)
+    common = family.most, family.low, family.high
+    if family.tank.dimension == 3:  # what stands on the bottom, or leans on the wall, is cut a little
+        return random_ellipsoids(rng, family.tank, *common, rng.uniform(0.85, 1.05), gap, family.sizes)
     reach = rng.uniform(0.85, 0.98)
-    return random_shapes(rng, family.most, family.low, family.high, reach, gap, family.sizes)
+    return random_shapes(rng, *common, reach, gap, family.sizes)
 
 
-def _classes_and_contrasts(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
-    """Classes and logarithms of contrasts over the bounding square, shape (SIDE, SIDE)."""
-    axis = (np.arange(SIDE) + 0.5) * 2 / SIDE - 1
-    classes, logarithm = np.zeros((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE))
-    for shape in phantom.inclusions:
+def _classes_and_contrasts(family: TankFamily, phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and logarithms of contrasts over the bounding square or box, shape `family.pixels`."""
+    shape = family.pixels
+    halves = 0.5 * np.array(family.tank.widths[::-1]) / family.tank.radius
+    axes = [half * ((np.arange(count) + 0.5) * 2 / count - 1) for half, count in zip(halves, shape, strict=True)]
+    classes, logarithm = np.zeros(shape, np.uint8), np.zeros(shape)
+    for each in phantom.inclusions:
         # Outlines reach to about one; only the square around an object is looked at, for speed.
-        reach = 1.5 * max(shape.radii)
-        columns, rows = (slice(*np.searchsorted(axis, [c - reach, c + reach])) for c in shape.center)
-        inside = shape.contains(np.stack(np.meshgrid(axis[columns], axis[rows]), axis=-1))
-        window = slice(SIDE - rows.stop, SIDE - rows.start), columns
-        classes[window][inside[::-1]] = 1 if shape.contrast < 1 else 2
-        logarithm[window][inside[::-1]] = np.log(shape.contrast)
-    return classes, logarithm
+        reach = 1.5 * max(each.radii)
+        window = tuple(
+            slice(*np.searchsorted(axis, [c - reach, c + reach]))
+            for axis, c in zip(axes, each.center[::-1], strict=True)
+        )
+        places = np.meshgrid(*(axis[part] for axis, part in zip(axes, window, strict=True)), indexing="ij")
+        inside = each.contains(np.stack(places[::-1], axis=-1))
+        classes[window][inside] = 1 if each.contrast < 1 else 2
+        logarithm[window][inside] = np.log(each.contrast)
+    return classes[..., ::-1, :], logarithm[..., ::-1, :]

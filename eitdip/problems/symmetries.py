@@ -5,50 +5,69 @@ from dataclasses import dataclass
 import numpy as np
 
 from eitdip.errors import OptionError
-from eitdip.mesh import Tank
+from eitdip.mesh import Ball, Cylinder, Tank
 
 
 @dataclass(frozen=True, eq=False)
 class Symmetries:
-    """The 2 L symmetries of a tank: what each does to transfer matrices and to images of classes.
+    """What each symmetry of a tank does to transfer matrices and to images of classes.
+
+    A ring of n electrodes has 2 n of them; a solid twice as many if it is the same upside down.
 
     Args:
-        orders: Which electrode of the tank before is where electrode l is after, shape (2 L, L).
+        orders: Which electrode of the tank before is where electrode l is after, shape (G, L).
         pixels: Which pixel (its place in the flattened image of classes, or -1 for none) lies at each of 2 x 2 points
-            in each pixel of the target, shape (2 L, 2 H, 2 W).
+            in each pixel of the target, shape (G, 2 H, 2 W).
+        slices: Which slice of classes (or -1 for none) lies at each of two heights in each slice of the target, shape
+            (G, 2 D); of a plane tank the one, (G, 1).
+        shape: (H, W) or (D, H, W) of target images.
     """
 
     orders: np.ndarray
     pixels: np.ndarray
+    slices: np.ndarray
+    shape: tuple[int, ...]
 
     @staticmethod
-    def of(tank: Tank, side: int, window: float, shape: tuple[int, int]) -> "Symmetries":
+    def of(tank: Tank | Cylinder | Ball, sides: tuple[int, ...], window: float, shape: tuple[int, ...]) -> "Symmetries":
         """Those of a tank.
 
         Args:
-            tank: The tank; electrodes equal and equally spaced.
-            side: Pixels of images of classes, over the bounding square.
-            window: Half extent of target images over the radius.
-            shape: (H, W) of target images.
+            tank: The tank; electrodes equal and equally spaced around its axis.
+            sides: Shape (H, W) or (D, H, W) of images of classes, over the bounding square or box.
+            window: Extent of target images over that.
+            shape: (H, W) or (D, H, W) of target images.
 
         Raises:
-            OptionError: If the tank is no plane one.
+            OptionError: If images have another dimension than the tank.
         """
-        if tank.dimension != 2:
-            raise OptionError(f"tank: got {tank.dimension} dimensions, expected a plane tank")
-        count, first = tank.electrode_count, np.radians(tank.first)
-        x, y = np.meshgrid(*((np.arange(2 * n) + 0.5) * window / n - window for n in (shape[1], shape[0])))
+        if not tank.dimension == len(sides) == len(shape):
+            raise OptionError(f"images: got shapes {sides} and {shape} for a tank of {tank.dimension} dimensions")
+        count, first = tank.electrodes, np.radians(tank.first)
+        x, y = np.meshgrid(*(_points(n, window) for n in shape[:-3:-1]))
         place, number = (x - 1j * y), np.arange(count)  # row 0 at the top
-        orders, pixels = [], []
+        ring, pixels = [], []
         for mirrored in (False, True):
             for steps in number:
-                orders.append((steps - number if mirrored else number - steps) % count)
+                ring.append((steps - number if mirrored else number - steps) % count)
                 turn = 2 * np.pi * steps / count * (-1 if tank.clockwise else 1)
                 before = place * np.exp(-1j * turn)
                 if mirrored:  # about the line through electrode 1
                     before = before.conj() * np.exp(2j * first)
-                pixels.append(_pixels(before, side))
-        return Symmetries(np.array(orders), np.array(pixels))
+                pixels.append(_pixels(before, sides[-1]))
+        rings, slices = np.arange(len(tank.rings)), [np.zeros(1, int)]
+        if tank.dimension == 3:
+            z = _points(shape[0], window)
+            slices = [_index(z, sides[0]), _index(-z, sides[0])]
+        heights, orders = np.array(tank.heights), [rings]
+        if tank.dimension == 3 and np.allclose(heights, -heights[::-1], atol=1e-6 * tank.radius):
+            orders.append(rings[::-1])
+        return Symmetries(
+            np.array([(count * each[:, None] + order).ravel() for each in orders for order in ring]),
+            np.concatenate([pixels] * len(orders)),
+            np.repeat(slices[: len(orders)], len(ring), axis=0),
+            tuple(shape),
+        )
 
     def __len__(self) -> int:
         return len(self.orders)
@@ -59,17 +78,28 @@ class Symmetries:
         return matrix[np.ix_(order, order)]
 
     def shares(self, number: int, classes: np.ndarray) -> np.ndarray:
-        """Of the turned tank, the share of classes 0, 1, 2 in each pixel of the target: float32 (3, H, W)."""
-        pixels = self.pixels[number]
-        turned = np.where(pixels >= 0, classes.ravel()[pixels], 0)
+        """Of the turned tank, the share of classes 0, 1, 2 in each pixel of the target: float32 (3, *shape)."""
+        slices, pixels = self.slices[number], self.pixels[number]
+        layers = classes.reshape(-1, classes.shape[-2] * classes.shape[-1])
+        there = (slices >= 0)[:, None, None] & (pixels >= 0)
+        turned = np.where(there, layers[slices][:, pixels], 0)
         fine = np.stack([turned == value for value in range(3)])
-        height, width = (n // 2 for n in pixels.shape)
-        return fine.reshape(3, height, 2, width, 2).mean(axis=(2, 4), dtype=np.float32)
+        depth, (height, width) = (self.shape[0] if len(self.shape) == 3 else 1), self.shape[-2:]
+        fine = fine.reshape(3, depth, -1, height, 2, width, 2)
+        return fine.mean(axis=(2, 4, 6), dtype=np.float32).reshape(3, *self.shape)
+
+
+def _points(count: int, window: float) -> np.ndarray:
+    """Two in each pixel."""
+    return (np.arange(2 * count) + 0.5) * window / count - window
+
+
+def _index(place: np.ndarray, side: int) -> np.ndarray:
+    """Of pixels from -1 to 1; -1 beyond."""
+    index = np.floor(side * (1 + place) / 2).astype(int)
+    return np.where((index >= 0) & (index < side), index, -1)
 
 
 def _pixels(place: np.ndarray, side: int) -> np.ndarray:
-    column, row = (
-        np.floor(side * (1 + sign * part) / 2).astype(int) for sign, part in ((1, place.real), (-1, place.imag))
-    )
-    there = (column >= 0) & (column < side) & (row >= 0) & (row < side)
-    return np.where(there, row * side + column, -1)
+    column, row = _index(place.real, side), _index(-place.imag, side)
+    return np.where((column >= 0) & (row >= 0), row * side + column, -1)

@@ -11,7 +11,7 @@ from torch import nn
 from eitdip import plot
 from eitdip.data.transfers import load as load_tanks
 from eitdip.errors import DivergenceError, OptionError
-from eitdip.mesh import Tank
+from eitdip.mesh import Domain
 from eitdip.methods.options import Running
 from eitdip.pretraining.image_pairs import ImagePairs
 from eitdip.pretraining.losses import Squared
@@ -30,7 +30,7 @@ from eitdip.runs.training import train, weights_of
 
 _BETWEEN = 20.0  # s between two pictures
 _SPREAD = 2.5  # of contrasts about those of a class
-_WINDOW = 0.3  # of the image's side, under which objects are compared, as in the Kuopio challenge
+_WINDOW = 0.3  # of the image's longest side, under which objects are compared, as in the Kuopio challenge
 
 
 def lesson(problem: Problem, network: Network, simulated: Path, comm=None) -> tuple[dict, PairSource, nn.Module]:
@@ -63,7 +63,7 @@ def _tank(problem: Problem, network: Network, simulated: Path, comm):
 
     refuse_others(problem)
     tank, impedance = problem.measurements.geometry, problem.measurements.contact_impedance
-    if not isinstance(tank, Tank):
+    if isinstance(tank, Domain):
         raise OptionError(f"{problem.name}: got data that bring a mesh, expected a round tank, which is meshed anew")
     # In the unit of radius / background, between a third of the least and three times the largest.
     contact = np.array([impedance.min() / 3, impedance.max() * 3]) * problem.unknown.start / tank.radius
@@ -74,8 +74,8 @@ def _tank(problem: Problem, network: Network, simulated: Path, comm):
     held = min(network.held_pairs, network.tanks // 2)
     source = TankPairs([Layout(problem, images)], load_tanks(simulated), held, seed=network.pairs_seed)
     source.task |= {"levels": [0.0, log(network.resistive), log(network.conductive)]}
-    side = images.shape[0]
-    return network.architecture(images.channels, 3, 2), source, Classes(side, _WINDOW * side)
+    architecture = network.architecture(images.channels, 3, tank.dimension)
+    return architecture, source, Classes(images.shape, _WINDOW * max(images.shape))
 
 
 def educate(

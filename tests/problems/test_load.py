@@ -15,7 +15,8 @@ from eitdip.data.noise import Gaussian, Poisson
 from eitdip.errors import FileFormatError, InvalidDataError, OptionError, ShapeError
 from eitdip.imaging import Transmission
 from eitdip.methods.options import method
-from eitdip.phantoms import random_ellipses
+from eitdip.data.streams import stream
+from eitdip.phantoms import random_ellipses, random_picture
 from eitdip.problems.images import image_problem
 from eitdip.problems.load import TASKS, detect
 from eitdip.problems.problem import Problem
@@ -57,6 +58,13 @@ def kspace(tmp_path, rng):
     samples[:, [0, 2, 4, 6, 25, 27, 29, 31]] = 0
     np.save(tmp_path / "k.npy", samples.astype(np.complex64))
     return tmp_path / "k.npy"
+
+
+@pytest.fixture
+def volume(tmp_path, rng):
+    """A cube of 12 voxels a side."""
+    np.save(tmp_path / "v.npy", rng.random((12, 12, 12)).astype(np.float32))
+    return tmp_path / "v.npy"
 
 
 @pytest.fixture
@@ -113,6 +121,38 @@ def test_a_sinogram_is_limited_thinned_and_binned(disc):
     assert problem.model.domain.shape == (16, 16) and problem.truth is None and problem.unknown.low == 0
     assert problem.data.shape == (10, 14)  # ten of 31 views, four pixels of 56 at a time
     assert eitdip.load(disc, task="ct", size=16, views=0).data.shape == (181, 56)
+
+
+def test_a_volume_is_seen_by_a_cone_beam(volume):
+    one, again, other = (eitdip.load(volume, size=6, views=5, noise=0.1, noise_seed=seed) for seed in (0, 0, 1))
+    assert one.name == "cone-beam" and one.unknown.dimension == 3 and (one.unknown.low, one.unknown.high) == (0, 1)
+    blocks = np.load(volume).reshape(6, 2, 6, 2, 6, 2)
+    np.testing.assert_allclose(one.truth, blocks.mean(axis=(1, 3, 5)), rtol=1e-5)
+    assert np.array_equal(one.data.values, again.data.values) and one.hash == again.hash != other.hash
+    clean, noise = one.model(one.truth), one.data.values - one.model(one.truth)
+    assert one.data.noise.sigma == pytest.approx(0.1 * np.sqrt(np.mean(clean**2)), rel=1e-5)
+    assert noise.std() == pytest.approx(one.data.noise.sigma, rel=0.1)
+    assert eitdip.load(volume, size=0, views=3).truth.shape == (12, 12, 12)
+
+
+def test_the_detector_sees_all_corners_of_a_volume():
+    """And hardly more: with fewer pixels a corner would be out of sight in some view."""
+    problem = eitdip.load("phantom:ellipses-0", size=8, views=12, noise=0.0)
+    for corner in np.ndindex(2, 2, 2):
+        one = np.zeros((8, 8, 8))
+        one[tuple(7 * n for n in corner)] = 1
+        seen = problem.model(one)
+        borders = seen[:, [0, -1]].sum() + seen[:, :, [0, -1]].sum()
+        assert (seen.sum(axis=(1, 2)) > 0).all() and borders < 0.05 * seen.sum()
+    used = problem.model(np.ones((8, 8, 8))) > 0
+    assert used[:, [1, -2]].any() and used[:, :, [1, -2]].any()
+
+
+def test_phantoms_are_drawn_by_their_number():
+    one, same, other = (eitdip.load(f"phantom:shapes-{n}", size=8, views=3) for n in (1, 1, 2))
+    assert np.array_equal(one.truth, same.truth) and not np.array_equal(one.truth, other.truth)
+    expected = random_picture(stream(1, "held-out pairs"), (8, 8, 8), "shapes")
+    assert np.array_equal(one.truth, expected) and one.truth.max() > 0
 
 
 def test_k_space_of_all_coils_is_set_aside_together(kspace):
@@ -182,6 +222,10 @@ def test_em_is_for_counts_only(photo):
         ("ct", "photo", {"views": 0, "size": 16}, OptionError, "views: got 0, expected at least 1"),
         ("ct", "photo", {"colour": True, "size": 16}, ShapeError, "expected a gray one"),
         ("mri", "photo", {}, OptionError, "got 'mri' for .* which holds a picture"),
+        (None, "volume", {"size": 5}, ShapeError, "cube whose side is a multiple of size = 5; --set size=0 takes"),
+        (None, "volume", {"views": 0}, OptionError, "views, sigma: got 0, 0.05; expected at least 1"),
+        (None, "volume", {"binning": 2}, OptionError, "option binning: got 2 for cone-beam of a volume"),
+        ("ct", "volume", {}, OptionError, "which holds a volume; expected one of: cone-beam"),
         ("denoise", "kspace", {}, OptionError, "which holds a kspace; expected one of: mri"),
         ("mri", "kspace", {"size": 16}, OptionError, "option size: got 16 for mri .* which uses calibration"),
         ("mri", "kspace", {"noise": 0.1}, OptionError, "option noise: got 0.1 for mri"),
@@ -202,8 +246,9 @@ def test_what_is_of_tanks_is_refused_for_images(option, photo):
         eitdip.load(photo, task="denoise", **option)
 
 
-def test_the_content_tells_what_a_file_is(photo, disc, kspace, scan, tmp_path):
-    assert [detect(path) for path in (photo, disc, kspace, scan)] == ["picture", "disc", "kspace", "transmission"]
+def test_the_content_tells_what_a_file_is(photo, disc, kspace, volume, scan, tmp_path):
+    found = [detect(path) for path in (photo, disc, kspace, volume, scan, "phantom:cats")]
+    assert found == ["picture", "disc", "kspace", "volume", "transmission", "volume"]
     assert detect("skimage:camera") == "picture"
     for content in (b"", b"no picture", b"PK\x03\x04", b"MATLAB 5.0 MAT-file" + bytes(200)):
         (tmp_path / "what").write_bytes(content)

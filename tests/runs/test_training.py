@@ -11,6 +11,7 @@ import torch
 from eitdip.errors import CheckpointError, DivergenceError
 from eitdip.methods.options import Running
 from eitdip.networks import initialize
+from eitdip.pretraining.snapshots import differences
 from eitdip.pretraining.training import Network, Training
 from eitdip.pretraining.weights import Weights, build
 from eitdip.problems.images import image_problem
@@ -18,6 +19,7 @@ from eitdip.ranks.collectives import alone
 from eitdip.reconstruction import Status
 from eitdip.runs import educate as module
 from eitdip.runs.educate import educate
+from eitdip.runs.session import solve
 from eitdip.runs.training import train
 from tests.cases.commands import eitdip, words
 from tests.cases.images import IMAGES, noisy
@@ -148,6 +150,33 @@ def test_educate_writes_weights_and_what_one_looks_at(tmp_path):
     assert names == {"net.safetensors", "net-checkpoint.safetensors", "net-curves.png", "net-examples.png"}
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith("png"))
     assert result.estimate.shape == (3, 16, 16)
+
+
+def test_snapshots_lie_beside_the_weights_and_are_the_same_after_an_interruption(tmp_path, monkeypatch, unseen):
+    """Of the averaged weights, which the network is tuned from; and the method that uses them takes them."""
+    training, folders = replace(SHORT, snapshots=3), []
+
+    class Examples(module._Examples):
+        def __call__(self, progress):
+            if progress.step.iteration == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    for name, stopped in (("whole", False), ("torn", True)):
+        out = tmp_path / f"{name}.safetensors"
+        with monkeypatch.context() as patch:
+            if stopped:
+                patch.setattr(module, "_Examples", Examples)
+            educate(noisy(), NETWORK, training, out=out, quiet=True, comm=alone())
+        educate(noisy(), NETWORK, training, out=out, resume=True, quiet=True, comm=alone())
+        folders.append(sorted((tmp_path / f"{name}-snapshots").iterdir()))
+    whole, torn = ([Weights.load(file) for file in files] for files in folders)
+    assert [file.stem for file in folders[0]] == ["000005", "000010", "000015"]
+    assert [each.hash for each in whole] == [each.hash for each in torn] and len({each.hash for each in whole}) == 3
+    weights = Weights.load(tmp_path / "whole.safetensors")
+    sizes = differences(weights, tmp_path / "whole-snapshots").norm(dim=1)
+    assert (sizes[1:] < sizes[:-1]).all() and sizes[-1] > 0
+    settings = {"weights": str(tmp_path / "whole.safetensors"), "tuned": "snapshots", "rank": 3, "steps": 3}
+    assert np.isfinite(solve(noisy(), "educated", **settings, quiet=True).x).all()
 
 
 @pytest.mark.parametrize("kind", IMAGES)

@@ -1,0 +1,6 @@
+"""Posteriors: how far to trust each entry of a reconstruction, and how to check that."""
+
+from eitdip.uncertainty.laplace import LinearizedLaplace, linearized_laplace
+from eitdip.uncertainty.posterior import GaussianPosterior, Posterior, Variable
+
+__all__ = ["GaussianPosterior", "LinearizedLaplace", "Posterior", "Variable", "linearized_laplace"]
