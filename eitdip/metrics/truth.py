@@ -108,12 +108,27 @@ def sample_image(image: np.ndarray, domain) -> np.ndarray:
         image: Shape (H, W), row 0 at the largest y, or (D, H, W), slice 0 at the smallest z.
         domain: An `eitdip.mesh.Domain`, plane or solid.
     """
+    return image_at(image, domain, domain.centroids)
+
+
+def image_at(image: np.ndarray, domain, points: np.ndarray) -> np.ndarray:
+    """An image over the domain's bounding square or box at points: the pixel in which each is; NaN beyond the image.
+
+    Args:
+        image: As for `sample_image`.
+        domain: An `eitdip.mesh.Domain`, plane or solid.
+        points: Shape (..., 2) or (..., 3), m.
+    """
     widths = np.ptp(domain.points, axis=0)
     if domain.dimension == 2:
         widths = np.full(2, widths.max())
-    shares = (domain.centroids - domain.center) / widths + 0.5  # 0 to 1 along x, y, z
-    shares[:, 1] = 1 - shares[:, 1]
-    return image[tuple((shares[:, ::-1] * image.shape).astype(int).T)]  # centroids are inside, so no index is beyond
+    shares = (points - domain.center) / widths + 0.5  # 0 to 1 along x, y, z
+    shares[..., 1] = 1 - shares[..., 1]
+    sizes = np.array(image.shape)
+    places = np.floor(shares[..., ::-1] * sizes).astype(int)
+    beyond = (shares < -1e-9) | (shares > 1 + 1e-9)  # a node of the rim is not beyond by rounding
+    found = image[tuple(np.moveaxis(np.clip(places, 0, sizes - 1), -1, 0))]
+    return np.where(beyond.any(axis=-1), np.nan, found)
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:

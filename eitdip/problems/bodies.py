@@ -10,13 +10,13 @@ from eitdip import fem
 from eitdip.data.data import Data
 from eitdip.data.measurements import Measurements
 from eitdip.data.noise import Gaussian
-from eitdip.errors import InvalidDataError, OptionError, choose
+from eitdip.errors import InvalidDataError, OptionError, ShapeError, choose
 from eitdip.fem.direct import Cholesky
 from eitdip.fem.harmonics import spherical_harmonics
-from eitdip.fem.matrices import MARGIN
+from eitdip.fem.matrices import MARGIN, pixel_centers
 from eitdip.mesh import Domain
 from eitdip.mesh.raster import plane_image
-from eitdip.metrics.truth import Truth
+from eitdip.metrics.truth import Truth, image_at
 from eitdip.objective.differences import MeshGradients, MeshJumps, PixelDifferences
 from eitdip.objective.misfit import EnergyGaps
 from eitdip.operator import ForwardModel, Matrix
@@ -97,6 +97,21 @@ class Body(Unknown):
 
     def judge(self, truth):
         return Truth(truth, self.domain)
+
+    def on_grid(self, truth, shape):
+        """The mean of the truth over each pixel of which at least half is in the body."""
+        if len(shape) == 1:
+            at = self.domain.centroids if tuple(shape) == self.space.shape else self.domain.points[self.domain.vertices]
+            if len(at) != shape[0]:
+                raise ShapeError(f"truth: asked for {shape}, expected pixels, {self.space.shape} or ({len(at)},)")
+            return image_at(truth, self.domain, at)
+        finer = {2: 4, 3: 2}[self.dimension]  # samples along each side of a pixel
+        points = pixel_centers(self.domain, tuple(finer * side for side in shape))
+        parts = image_at(truth, self.domain, points).reshape([size for side in shape for size in (side, finer)])
+        axes = tuple(range(1, 2 * len(shape), 2))
+        inside = np.isfinite(parts).mean(axis=axes)
+        mean = np.nan_to_num(parts).mean(axis=axes) / np.maximum(inside, 0.5)
+        return np.where(inside >= 0.5, mean, np.nan)
 
     def picture(self, x):
         return plane_image(self.domain, x)

@@ -95,6 +95,13 @@ class Image(Unknown):
     def judge(self, truth):
         return ImageTruth(truth, self.low, self.high)
 
+    def on_grid(self, truth, shape):
+        truth = np.asarray(truth)
+        truth = np.stack([truth.real, truth.imag]) if self.complex else truth
+        if truth.shape != tuple(shape):
+            raise ShapeError(f"truth: got shape {truth.shape}, expected the field's, {tuple(shape)}")
+        return truth.astype(float)
+
     def picture(self, x):
         x = np.abs(x) if self.complex else np.asarray(x)
         if self.dimension == 3:

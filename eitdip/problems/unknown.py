@@ -93,6 +93,21 @@ class Unknown(ABC):
         """What compares unknowns with a truth: `metrics(x)` and `headline(x)`, as of `eitdip.metrics.truth.Truth`."""
 
     @abstractmethod
+    def on_grid(self, truth: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """A truth as a generator's field of values.
+
+        Args:
+            truth: As the problem has it: an image of a body, the image itself.
+            shape: Of the generator's field, with its channels.
+
+        Returns:
+            In that shape, real; NaN where the truth says nothing, as outside of a body.
+
+        Raises:
+            ShapeError: If the truth has no such form.
+        """
+
+    @abstractmethod
     def picture(self, x: np.ndarray) -> np.ndarray:
         """A picture (H, W), or (3, H, W), of the unknowns.
 
