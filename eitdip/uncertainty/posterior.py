@@ -69,6 +69,8 @@ class Posterior(ABC):
         seen: Which entries the data depend on, booleans in that shape. Of others nothing is said: NaN.
     """
 
+    stored: np.ndarray | None = None  # the samples that it consists of, values, shape (count, *shape), if it does
+
     def __init__(self, method: str, variable: Variable, shape: tuple[int, ...], seen: np.ndarray):
         self.method, self.variable, self.shape, self.seen = method, variable, tuple(shape), seen
 
@@ -92,6 +94,14 @@ class Posterior(ABC):
     @abstractmethod
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Fields drawn from it, values, shape (count, *shape)."""
+
+    @abstractmethod
+    def rescaled(self, factor: float) -> "Posterior":
+        """The same with deviations of the field before the link times a factor: what calibration found.
+
+        Raises:
+            OptionError: If the factor is not > 0.
+        """
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Bounds between which the truth of each entry is with this probability, with equal tails; values.
@@ -172,6 +182,40 @@ class GaussianPosterior(Posterior):
         if count < 1:
             raise OptionError(f"count: got {count} samples, expected at least 1")
         return self.everywhere(self.variable.values(self.raw_samples(count, rng)))
+
+    def rescaled(self, factor):
+        return Rescaled(self, factor)
+
+
+class Rescaled(GaussianPosterior):
+    """A Gaussian with other deviations.
+
+    Args:
+        posterior: The Gaussian.
+        factor: On the deviation of the field before the link, so that no interval leaves the values that are allowed.
+
+    Raises:
+        OptionError: If the factor is not > 0.
+    """
+
+    def __init__(self, posterior: GaussianPosterior, factor: float):
+        super().__init__(posterior.method, posterior.variable, posterior.shape, posterior.seen)
+        self.posterior, self.factor = posterior, positive(factor)
+        self.centre, self.raw_deviation = posterior.centre, self.factor * posterior.raw_deviation
+
+    def raw_samples(self, count, rng):
+        return self.centre + self.factor * (self.posterior.raw_samples(count, rng) - self.centre)
+
+
+def positive(factor: float) -> float:
+    """A factor > 0.
+
+    Raises:
+        OptionError: If it is not.
+    """
+    if not 0 < factor < float("inf"):
+        raise OptionError(f"factor: got {factor!r}, expected a number > 0")
+    return float(factor)
 
 
 def _between(share: float, name: str) -> None:
