@@ -79,18 +79,35 @@ class PairSensitivity(LinearOperator):
         gradient = sum_over(gradient, self._layout.mesh)
         return self._sign * gradient
 
-    def dense(self, inner=None):
-        """The Jacobian, shape (K * M, N).
+    def factored(self, inner) -> tuple[np.ndarray, np.ndarray]:
+        """Two factors of the Jacobian times a sparse matrix, never larger than the pairs of basis fields are many.
+
+        Of a solid of 51,000 nodes with 32 electrodes the Jacobian would take 5 GB; energies of its 528 pairs in 16,000
+        voxels are 70 MB, and what follows is as much faster as there are fewer pairs than data.
 
         Args:
-            inner: Sparse matrix (N, P), whose product with the Jacobian, shape (K * M, P), is wanted instead: that of a
-                solid of 51,000 nodes would take 5 GB, its product with 16,000 voxels 0.3 GB.
+            inner: Sparse matrix, shape (N, P), such as that of a map from pixels to cells.
+
+        Returns:
+            Left factor, shape (K * M, p), and right factor, shape (p, P), p = r (r + 1) / 2.
         """
+        difference = self._discretization.differences(self._fields)
+        weights = (inner.T @ self._discretization.weights_transposed).tocsr()
+        rank = difference.shape[1]
+        energies = [(weights @ (difference[:, i, None] * difference[:, i:])).T for i in range(rank)]
+        first, second = np.triu_indices(rank)
+        left, right = self._left.T, self._right.T
+        both = left[:, None, first] * right[None, :, second] + left[:, None, second] * right[None, :, first]
+        both[..., first == second] *= 0.5
+        energies = sum_over(np.concatenate(energies), self._layout.mesh)
+        return self._sign * both.reshape(self.range.size, -1), energies
+
+    def dense(self):
+        """The Jacobian, shape (K * M, N)."""
         difference = self._discretization.differences(self._fields)
         states, leads = difference @ self._left, difference @ self._right
         columns, weights = self.range.shape[1], self._discretization.weights_transposed
-        weights = weights if inner is None else (inner.T @ weights).tocsr()
-        jacobian = np.empty((self.range.size, weights.shape[0]))
+        jacobian = np.empty((self.range.size, self.domain.size))
         for k in np.arange(self.range.shape[0]):
             jacobian[k * columns : (k + 1) * columns] = (weights @ (states[:, k, None] * leads)).T
         jacobian = sum_over(jacobian, self._layout.mesh)

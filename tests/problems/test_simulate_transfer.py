@@ -70,7 +70,7 @@ def test_a_disc_is_what_the_electrode_model_says(monkeypatch):
 def test_symmetries_turn_electrodes_as_they_turn_images(clockwise, first):
     """Seven discs, each a turned or mirrored first one, against the turned matrix of the first."""
     tank = replace(TANK, clockwise=clockwise, first=first)
-    symmetries = Symmetries.of(tank, 128, 1.05, (32, 32))
+    symmetries = Symmetries.of(tank, (128, 128), 1.05, (32, 32))
     assert len(symmetries) == 16
     domain = tank.mesh(0.06 * tank.radius)
     model = CompleteElectrodeModel(domain, np.eye(8)[:1] - np.eye(8)[1:2], 1e-3, comm=alone())
