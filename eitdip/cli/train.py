@@ -22,7 +22,8 @@ def train(data, out, seed, config, pairs, reference, level, task, resume) -> int
 
     DATA: a file as for 'eitdip reconstruct', of which only geometry, noise and mask count; or the name of a task, such
     as ct or cone-beam, for a picture or volume of --set size pixels. 'eitdip reconstruct DATA --method educated --set
-    weights=OUT' uses the weights. Under mpiexec the ranks share each batch. Beside OUT lie pictures of the training and of its answers.
+    weights=OUT' uses the weights. Under mpiexec the ranks share each batch. Beside OUT lie pictures of the training and
+    of its answers.
     """
     from eitdip.methods.options import Running
     from eitdip.pretraining.training import Network, Training

@@ -77,6 +77,24 @@ def test_a_configuration_file_says_the_same(trained, tmp_path):
     assert Weights.load(out).hash == Weights.load(trained).hash
 
 
+def test_a_cone_beam_is_trained_for_and_reconstructed(tmp_path, capsys):
+    """In three dimensions the same; the other volumes are of another family."""
+    out, data = tmp_path / "cone.safetensors", {"size": 8, "views": 4}
+    assert eitdip("train", "cone-beam", "--out", out, *words(**data, **SMALL, **SHORT, patch=2)) == 0
+    weights = Weights.load(out)
+    assert weights.architecture == Network(**SMALL, patch=2).architecture(1, 1, 3)
+    assert weights.task["shape"] == [8, 8, 8] and weights.task["data"][0] == 4
+    command = ["reconstruct", "phantom:shapes-1", "--method", "educated"]
+    assert eitdip(*command, *words(**data, weights=out, steps=1), "--out", tmp_path / "r") == 0
+    with np.load(tmp_path / "r" / "estimate.npz") as file:
+        first = file["estimate" if "estimate" in file.files else file.files[0]]
+    problem = package.load("phantom:shapes-1", **data)
+    np.testing.assert_allclose(first, answer(out, problem), rtol=1e-5, atol=1e-6)
+    capsys.readouterr()
+    line = refused(capsys, *command, *words(**data | {"views": 5}, weights=out), "--out", tmp_path / "other")
+    assert "trained for data 4, " in line and "eitdip train" in line
+
+
 def answer(path, problem) -> np.ndarray:
     unknown, network = problem.unknown, Weights.load(path).network()
     first = torch.from_numpy(np.asarray(problem.model.pinv(problem.data.values)))
