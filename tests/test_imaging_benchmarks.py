@@ -8,10 +8,19 @@ import pytest
 pytest.importorskip("astra")
 
 import eitdip
-from benchmarks.quality import dip_against_tv, early_stopping, unseen_measurements, worst_perturbation
+from benchmarks.quality import (
+    dip_against_tv,
+    early_stopping,
+    educated_cone,
+    educated_ct,
+    unseen_measurements,
+    worst_perturbation,
+)
 from eitdip.data import pet
 from eitdip.imaging import CartesianMRI
 from eitdip.problems.scans import pet_projector
+from eitdip.problems.simulate_images import tomography
+from tests.cases.pretrained import weights_for
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +121,39 @@ def test_without_data_sets_it_says_so(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         unseen_measurements.main(["--out", str(tmp_path)])
     assert "set EITDIP_DATA" in capsys.readouterr().err
+
+
+def test_rise_times_are_those_of_the_curves():
+    """By hand: EDIP is steady at 20 dB after 1 step, DIP at 22 dB after 4; EDIP never comes there."""
+    curves = {"EDIP": [10, 20, 20, 20, 20, 20, 20, 20], "DIP": [0, 5, 10, 15, 22, 22, 22, 22]}
+    rows = [
+        {"method": method, "picture": "a", "seed": 0, "steady": max(curve), "first": curve[0],
+         "rise": next(step for step, value in enumerate(curve) if value >= max(curve) - 0.1), "steps": 8,
+         "curve": curve}
+        for method, curve in curves.items()
+    ]  # fmt: skip
+    (row,) = educated_ct.table(rows, {"mine": ("a", "missing")}).splitlines()[2:]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == ["mine", "1", "1", "4", "0.250", "8", "20.00 dB", "22.00 dB", "-2.00 dB", "10.00 dB"]
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_educated_priors_start_at_the_networks_answer(dimension, tmp_path):
+    make = educated_ct.picture if dimension == 2 else educated_cone.problem
+    problem = tomography(make("shapes-1", 16), views=4) if dimension == 2 else make("shapes-1", 8, 4, 0)
+    weights = weights_for(problem, answer=1.0)
+    weights.save(tmp_path / "w.safetensors")
+    rows = {
+        method: educated_ct.run(weights, lambda: problem, method, "shapes-1", 0, 8, 1e-3) for method in ("EDIP", "DIP")
+    }
+    first = educated_ct.objective(problem, weights, "EDIP", 0)().x.numpy()
+    assert rows["EDIP"]["first"] == pytest.approx(
+        problem.unknown.judge(problem.truth).headline(first)["PSNR"], abs=1e-3
+    )
+    assert rows["DIP"]["first"] != pytest.approx(rows["EDIP"]["first"], abs=0.1)
+    for row in rows.values():
+        assert len(row["curve"]) == 8 and row["steady"] == pytest.approx(np.median(row["curve"][-2:]), abs=1e-3)
+    if dimension == 3:
+        words = ["--weights", str(tmp_path / "w.safetensors"), "--size", "8", "--views", "4", "--steps", "3"]
+        educated_cone.main([*words, "--volumes", "shapes-1", "--out", str(tmp_path)])
+        assert (tmp_path / "8" / "table.md").read_text().count("| prisms | 1 |") == 1

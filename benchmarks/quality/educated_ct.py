@@ -11,6 +11,7 @@ steady PSNR is the median over the last quarter of the steps, and the rise time 
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -63,9 +64,11 @@ def objective(problem: Problem, weights: Weights, method: str, seed: int) -> Var
     return Variational(problem.model, field, misfit_of(problem.data), penalties)
 
 
-def run(weights: Weights, method: str, name: str, size: int, seed: int, steps: int, rate: float) -> dict:
-    """The course of the PSNR of one reconstruction."""
-    problem = tomography(picture(name, size), seed=seed)
+def run(
+    weights: Weights, make: Callable[[], Problem], method: str, name: str, seed: int, steps: int, rate: float
+) -> dict:
+    """The course of the PSNR of one reconstruction, of the problem that `make` gives."""
+    problem = make()
     made = objective(problem, weights, method, seed)
     judge = problem.unknown.judge(problem.truth)
     adam = torch.optim.Adam(made.parameters(), lr=rate)
@@ -81,14 +84,14 @@ def run(weights: Weights, method: str, name: str, size: int, seed: int, steps: i
     }  # fmt: skip
 
 
-def table(rows: list[dict]) -> str:
-    """Markdown: EDIP beside DIP, by family, medians over pictures of medians over seeds."""
+def table(rows: list[dict], families: dict[str, tuple[str, ...]] | None = None) -> str:
+    """Markdown: EDIP beside DIP, by family (names of pictures), medians over pictures of medians over seeds."""
     lines = [
         "| pictures | runs | rise time EDIP | rise time DIP | ratio | EDIP to DIP's steady PSNR | steady EDIP | "
         "steady DIP | gain | first EDIP |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    families = {"photographs": PHOTOGRAPHS, "shapes": PICTURES[len(PHOTOGRAPHS) :], "all": PICTURES}
+    families = families or {"photographs": PHOTOGRAPHS, "shapes": PICTURES[len(PHOTOGRAPHS) :], "all": PICTURES}
     for family, names in families.items():
         pairs = [
             [[row for row in rows if (row["picture"], row["method"]) == (name, method)] for method in RATES]
@@ -118,6 +121,10 @@ def _reached(row: dict, level: float) -> int:
     return int(np.argmax(above)) if above.any() else row["steps"]
 
 
+def _problem(name: str, size: int, seed: int) -> Problem:
+    return tomography(picture(name, size), seed=seed)
+
+
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True)
@@ -136,7 +143,8 @@ def main(words: list[str] | None = None) -> None:
         for name in arguments.pictures:
             for method, rate in zip(RATES, arguments.rates, strict=True):
                 path = folder / f"{method}-{name}-{seed}-{arguments.steps}-{rate:g}.json"
-                one = partial(run, weights, method, name, arguments.size, seed, arguments.steps, rate)
+                make = partial(_problem, name, arguments.size, seed)
+                one = partial(run, weights, make, method, name, seed, arguments.steps, rate)
                 rows.append(kept(path, one))
                 print(f"{path.stem}: steady {rows[-1]['steady']:.2f} dB after {rows[-1]['rise']} steps", flush=True)
     show(folder, table(rows))
