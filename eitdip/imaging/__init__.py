@@ -2,10 +2,12 @@
 
 from eitdip.imaging.beams import FanBeam, ParallelBeam
 from eitdip.imaging.cone import ConeBeam, ConeBeamCT
+from eitdip.imaging.cone_samples import SampledConeCT
 from eitdip.imaging.ct import CT, FanCT, ParallelCT
 from eitdip.imaging.deepinverse import DeepInverse, PartialIsometry
 from eitdip.imaging.mri import CartesianMRI, NonCartesianMRI, coil_maps
 from eitdip.imaging.operator import ImagingOperator
+from eitdip.imaging.panels import Panels
 from eitdip.imaging.particles import FieldFreePoint, MagneticParticleImaging, Particle
 from eitdip.imaging.pet import EmissionPET, Transmission, survival
 from eitdip.imaging.pixels import blur, denoising, downsampling, inpainting
@@ -28,10 +30,12 @@ __all__ = [
     "ImagingOperator",
     "MagneticParticleImaging",
     "NonCartesianMRI",
+    "Panels",
     "ParallelBeam",
     "ParallelCT",
     "PartialIsometry",
     "Particle",
+    "SampledConeCT",
     "SparseOperator",
     "Transmission",
     "blur",

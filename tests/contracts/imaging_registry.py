@@ -32,6 +32,7 @@ from eitdip.imaging import (
     ParallelBeam,
     ParallelCT,
     Particle,
+    SampledConeCT,
     SparseOperator,
     blur,
     compressed_sensing,
@@ -143,6 +144,12 @@ def _cone_ct(dtype: str, _: int) -> ConeBeamCT:
     return ConeBeamCT((3, 4, 5), beam, 0.9, samples=2, dtype=dtype)
 
 
+def _sampled_cone_ct(dtype: str, _: int) -> SampledConeCT:
+    angles = np.linspace(0, 2 * np.pi, 3, endpoint=False)
+    beam = ConeBeam(angles, 6, 1.4, source_origin=12.0, origin_detector=6.0, rows=4)
+    return SampledConeCT((3, 4, 5), beam, 0.9, dtype=dtype)
+
+
 def _pet(dtype: str, seed: int) -> EmissionPET:
     rng = np.random.default_rng(seed)
     attenuation, efficiency = rng.uniform(0.2, 1, (2, 5, 4))
@@ -238,6 +245,7 @@ CASES: list[ImagingCase] = [
     *real("ParallelCT", _parallel_ct, "astra"),
     *real("FanCT", _fan_ct, "astra"),
     *real("ConeBeamCT", _cone_ct),
+    *real("SampledConeCT", _sampled_cone_ct),
     *real("EmissionPET", _pet),
     *real("MagneticParticleImaging", _line),
     *real("MagneticParticleImaging-plane", _lissajous),

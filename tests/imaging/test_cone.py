@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
-from eitdip.imaging import FanCT, cgls
+from eitdip.imaging import FanCT, SampledConeCT, cgls, cone_samples
 from eitdip.imaging.cone import ConeBeam, ConeBeamCT
 from eitdip.imaging.panels import Panels
 
@@ -142,6 +142,41 @@ def test_filtered_back_projection_finds_an_ellipsoid():
     assert missing < 0.05
 
 
+def sampled_error(n: int, step: float) -> float:
+    rays = beam(3 * n // 2, views=3)
+    operator = SampledConeCT((n, n, n), rays, 2 / n, step=step)
+    expected = mean_over_pixels(rays, 6)
+    return float(np.linalg.norm(operator(ellipsoid_voxels(n)) - expected) / np.linalg.norm(expected))
+
+
+def test_sampled_rays_find_an_ellipsoid():
+    errors = [sampled_error(n, step=0.5) for n in (16, 32)]
+    assert errors[1] <= 4e-2 and errors[0] > 1.5 * errors[1]
+    assert sampled_error(32, step=0.25) == pytest.approx(errors[1], rel=0.2)  # half a voxel is enough
+
+
+def test_sampled_rays_in_an_oblong_volume():
+    """Of a smooth volume both operators say the same, so that axes, signs and lengths are theirs."""
+    rays = beam(20)
+    whole, sampled = (kind((18, 28, 24), rays, 0.05, dtype="float64") for kind in (ConeBeamCT, SampledConeCT))
+    z, y, x = np.ogrid[-1:1:18j, -1:1:28j, -1:1:24j]
+    volume = (1 - z**2) * (1 - x**2) * (1 - y**2) * (1.5 + x - 0.4 * y + 0.7 * z)
+    expected = whole(volume)
+    assert np.linalg.norm(sampled(volume) - expected) <= 0.03 * np.linalg.norm(expected)
+    assert np.linalg.norm(sampled(volume[:, ::-1]) - expected) > 0.1 * np.linalg.norm(expected)
+    np.testing.assert_allclose(sampled.pinv(expected), whole.pinv(expected), rtol=1e-12)
+
+
+def test_sampled_rays_in_parts(monkeypatch):
+    operator = SampledConeCT((5, 6, 7), beam(6, views=2), 0.2, dtype="float64")
+    volumes = np.random.default_rng(0).random((2, 5, 6, 7))
+    seen = operator(volumes)
+    back = operator.adjoint(seen)
+    monkeypatch.setattr(cone_samples, "_AT_ONCE", 200)
+    np.testing.assert_allclose(operator(volumes), seen, rtol=1e-12)
+    np.testing.assert_allclose(operator.adjoint(seen), back, rtol=1e-12)
+
+
 def test_panels_are_the_beam_that_they_were_made_of():
     """And they may stand anywhere: all turned together, a volume that is turned so looks the same."""
     rays = beam(6, views=3)
@@ -196,6 +231,15 @@ def test_bad_input_is_refused():
         ConeBeamCT((8, 8, 8), beam(4), 0)
     with pytest.raises(OptionError, match=r"source_origin, origin_detector: got 4, 4, but the volume reaches 5\.65685"):
         ConeBeamCT((8, 8, 8), beam(4), 1.0)
+    for wrong in ({"voxel_size": 0}, {"step": 0}):
+        with pytest.raises(NotPositiveError, match=f"{next(iter(wrong))}: got 0"):
+            SampledConeCT((8, 8, 8), beam(4), **{"voxel_size": 0.1} | wrong)
+    with pytest.raises(ShapeError, match="three positive numbers"):
+        SampledConeCT((8, 8), beam(4))
+    with pytest.raises(OptionError, match="source_origin, origin_detector: got 4, 4, but"):
+        SampledConeCT((8, 8, 8), beam(4), 1.0)
+    with pytest.raises(OptionError, match="unknown dtype"):
+        SampledConeCT((8, 8, 8), beam(4), 0.1, dtype="float16")
     with pytest.raises(OptionError, match="unknown dtype"):
         ConeBeamCT((8, 8, 8), beam(4), 0.1, dtype="float16")
     with pytest.raises(OptionError, match="samples: got 0"):
