@@ -25,8 +25,11 @@ _FAR = 0.2, 3.0  # chi^2 / N below and above which the screen says what to check
 @click.option("--reference", type=PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
 @click.option("--task", help="For pictures: denoise, inpaint, super-resolve, deblur, compressed-sense, ct.")
+@click.option("--uncertainty", help="How far to trust each pixel: laplace. Works with --resume, too.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
-def reconstruct(data, method, out, seed, seeds, seconds, config, pairs, reference, level, task, resume) -> int:
+def reconstruct(
+    data, method, out, seed, seeds, seconds, config, pairs, reference, level, task, uncertainty, resume
+) -> int:
     """Find what DATA were measured of; their content tells what they are.
 
     Tanks: a KTC2023 or KIT4 .mat, or eitdip's own .h5. Images: a .mat of HTC2022 (a sinogram), k-space as .npy, a
@@ -45,7 +48,7 @@ def reconstruct(data, method, out, seed, seeds, seconds, config, pairs, referenc
     from eitdip.writing import check_folder
 
     comm = world()
-    chosen = chosen_settings(config, pairs, seed=seed, seeds=seeds, seconds=seconds)
+    chosen = chosen_settings(config, pairs, seed=seed, seeds=seeds, seconds=seconds, uncertainty=uncertainty)
     configured_method = chosen.pop("method", "dip-tv")
     method = method or configured_method
     files = [Path(name) for name in data]
@@ -118,7 +121,19 @@ def _rows(summary: dict) -> dict[str, str]:
     rows["seconds"] = f"{summary['seconds']['total']:.1f} (model {summary['seconds']['model']:.1f})"
     for name, value in (summary["metrics"] or {}).items():
         rows[name] = "-" if value is None else f"{value:.4g}"
-    return rows
+    return rows | _trust(summary["uncertainty"])
+
+
+def _trust(known: dict | None) -> dict[str, str]:
+    """A line about the posterior, if there is one."""
+    if known is None:
+        return {}
+    words = [f"{known['method']}, {known['seconds']:.1f} s"]
+    if "coverage" in known:
+        words.append(f"95 % intervals cover {100 * known['coverage']['95']:.1f} % of the truth")
+    if "held_out_log_likelihood" in known:
+        words.append(f"held-out log-likelihood {known['held_out_log_likelihood']:.3g}")
+    return {"uncertainty": "; ".join(words)}
 
 
 def _check(summary: dict) -> dict[str, str]:

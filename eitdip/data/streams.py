@@ -18,6 +18,7 @@ STREAMS = (
     "training pairs",
     "held-out pairs",
     "first weights",
+    "samples of posteriors",
 )
 
 

@@ -10,6 +10,7 @@ SUBSPACES = ("subspace", "snapshots")
 CLASSICAL = ("pinv", "cgls", "primal-dual", "em")
 STOPS = ("budget", "discrepancy", "held-out", "variance", "sure")
 FREE = ("cells", "vertices", "pixels")
+UNCERTAINTIES = ("laplace",)
 
 _CELLS = {"generator": "cells"}
 _NEURAL_PDE = {"link": "exp", "steps": 1500, "learning_rate": 0.01}
@@ -21,6 +22,14 @@ METHODS = {
     "skip-tv": {"generator": "skip"},
     # Starts where a pretrained network ends: eitdip.pretraining.
     "educated": {"generator": "educated", "stop": "budget", "steps": 100, "learning_rate": 1e-3, "warm_up": 15},
+    # The same in a few coordinates: a subspace of its weights, with the metric of the data.
+    "educated-snapshots": {
+        "generator": "educated",
+        "tuned": "snapshots",
+        "optimizer": "natural-gradient",
+        "stop": "budget",
+        "steps": 20,
+    },
     "pixels-tv": {"generator": "pixels", "stop": "budget", "steps": 500},
     "cells-tv": _CELLS,
     "cells-tikhonov": {**_CELLS, "optimizer": "lbfgs", "tv": 0.0, "tikhonov": 0.1, "steps": 60},

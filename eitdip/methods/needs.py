@@ -25,6 +25,7 @@ _OF_STOP = {
     "variance": {"patience", "window"},
     "sure": {"patience"},
 }
+_OF_UNCERTAINTY = {"laplace": {"prior_factor", "smooth"}}
 _SAMPLED = {"points", "equation", "channels"}
 _OF_OBJECTIVE = {
     ("pinn", "balanced"): _SAMPLED | {"tv", "boundary"},
@@ -43,7 +44,9 @@ def used(method, kind: str) -> set[str]:
         method: An `eitdip.methods.options.Method`.
         kind: "plane", "solid" or "image".
     """
-    body, always = kind != "image", {"objective", "optimizer", "seed", "seeds"}
+    body, always = kind != "image", {"objective", "optimizer", "seed", "seeds", "uncertainty"}
+    if method.uncertainty is not None:
+        always |= {"samples"} | _OF_UNCERTAINTY[method.uncertainty]
     if method.optimizer in CLASSICAL:
         return always | _OF_OPTIMIZER[method.optimizer]
     names = always | {"link", "steps", "stop", "held_out"} | _OF_OPTIMIZER[method.optimizer]
@@ -96,6 +99,8 @@ def check(method, problem) -> None:
     _check_link(chosen, problem, refuse)
     if chosen.optimizer in LOOP:
         _check_stop(chosen, problem, refuse)
+    if chosen.uncertainty is not None:
+        _check_uncertainty(chosen, problem, refuse)
 
 
 def _check_networks_as_potentials(method, problem, refuse) -> None:
@@ -110,6 +115,8 @@ def _check_classical(method, problem, refuse) -> None:
     counts, direct = problem.data.noise.name == "poisson", method.optimizer == "pinv"
     if problem.unknown.kind != "image" or not (problem.model.linear or direct or method.optimizer == "em"):
         refuse("optimizer", f"one of {', '.join(LOOP)}: there is no such solver for a nonlinear model")
+    if not direct and not counts and problem.data.noise.error is not None:
+        refuse("optimizer", "adam or lbfgs: with a model's error the noise is correlated")
     if counts != (method.optimizer == "em") and not direct:
         refuse("optimizer", "em for counts, whose noise grows with them, and for counts alone")
 
@@ -163,10 +170,22 @@ def _check_stop(method, problem, refuse) -> None:
         _check_sure(problem, refuse)
 
 
+def _check_uncertainty(method, problem, refuse) -> None:
+    networks = method.objective == "variational" and method.optimizer in LOOP and method.generator not in FREE
+    if method.uncertainty == "laplace":
+        if not networks:
+            refuse("uncertainty", "none for this method: laplace is about the weights of a conductivity's network")
+        if method.seeds > 1:
+            refuse("seeds", "1 for uncertainty=laplace, which is around one network")
+        if method.misfit != "likelihood":
+            refuse("misfit", "likelihood for uncertainty=laplace")
+
+
 def _check_sure(problem, refuse) -> None:
     """Stein's estimate is for y = x + noise of known deviation."""
-    if problem.data.noise.name != "gaussian" or not problem.data.noise.known:
-        refuse("stop", "Gaussian noise of known deviation for 'sure'")
+    noise = problem.data.noise
+    if noise.name != "gaussian" or not noise.known or noise.error is not None:
+        refuse("stop", "Gaussian noise of known deviation, without a model's error, for 'sure'")
     space = problem.model.domain
     x = space.random(np.random.default_rng(0))
     if space.shape != problem.model.range.shape or not np.allclose(problem.model(x), x, rtol=1e-5):

@@ -8,7 +8,7 @@ from math import log2
 
 from eitdip.errors import choose
 from eitdip.methods import needs
-from eitdip.methods.names import CLASSICAL, GENERATORS, LOOP, METHODS, NEURAL_PDE, STOPS, TUNED
+from eitdip.methods.names import CLASSICAL, GENERATORS, LOOP, METHODS, NEURAL_PDE, STOPS, TUNED, UNCERTAINTIES
 from eitdip.settings import Settings, completed, configured, setting
 
 
@@ -140,6 +140,13 @@ class Method(Settings):
     equation: float = setting("neural PDE: weight of the equation", 0.5, above=0)
     preset: str = setting("bar-sochen: balanced, or the settings of its authors' programs", "balanced",
                           choices=("balanced", "paper"))  # fmt: skip
+    uncertainty: str | None = setting("how far to trust each pixel: a posterior around the estimate", None,
+                                      choices=UNCERTAINTIES)  # fmt: skip
+    prior_factor: float = setting("laplace: on the prior variances of the evidence, as calibration has found", 1.0,
+                                  above=0)  # fmt: skip
+    smooth: float = setting("laplace: correlation length of a smooth field beside the network, of the longest side; "
+                            "0 for none", 0.0, least=0, most=10)  # fmt: skip
+    samples: int = setting("uncertainty: fields drawn from the posterior and written", 0, least=0, most=10**5)
 
     def completed(self, kind: str) -> "Method":
         """The same with everything set that the kind of problem decides: "plane", "solid" or "image"."""

@@ -15,8 +15,9 @@ from eitdip.plot.histories import curves
 from eitdip.plot.pictures import draw_picture, pictures
 from eitdip.plot.solids import slices
 from eitdip.plot.surfaces import render
+from eitdip.plot.uncertainty import uncertainty
 
 __all__ = [
     "against_time", "conductivity", "curves", "data_fit", "draw_field", "draw_picture", "images", "labels", "pictures",
-    "render", "slices",
+    "render", "slices", "uncertainty",
 ]  # fmt: skip

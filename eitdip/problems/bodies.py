@@ -9,6 +9,7 @@ from scipy import sparse
 from eitdip import fem
 from eitdip.data.data import Data
 from eitdip.data.measurements import Measurements
+from eitdip.data.model_error import load as load_error
 from eitdip.data.noise import Gaussian
 from eitdip.errors import InvalidDataError, OptionError, ShapeError, choose
 from eitdip.fem.direct import Cholesky
@@ -113,6 +114,17 @@ class Body(Unknown):
         mean = np.nan_to_num(parts).mean(axis=axes) / np.maximum(inside, 0.5)
         return np.where(inside >= 0.5, mean, np.nan)
 
+    def on_cells(self, field: np.ndarray) -> np.ndarray:
+        """A field on a generator's grid, of which NaN does not count, as numbers per cell, shape (C,)."""
+        if field.shape == self.space.shape:
+            return field
+        vertices = field.ndim == 1
+        field_map = self.grid("vertices").field_map if vertices else fem.pixel_map(self.discretization, field.shape)
+        return field_map.matrix @ np.nan_to_num(field).ravel()
+
+    def flat(self, field):
+        return super().flat(field) if field.ndim > 1 else self.picture(self.on_cells(field))
+
     def picture(self, x):
         return plane_image(self.domain, x)
 
@@ -164,6 +176,9 @@ def _on_ranks(measurements: Measurements, meshing: Meshing, domain: Domain, comm
     data, calibration = _calibrated(measurements, meshing, model)
     background = calibration.background if meshing.background is None else meshing.background
     body = Body(model.discretization, background)
+    if meshing.model_error:
+        error = load_error(meshing.model_error, measurements, background)
+        data = replace(data, noise=replace(data.noise, error=error))
     return Problem(
         measurements.model, model, data, body, measurements.truth, model.state(), comm, measurements, calibration,
         _other_misfits(measurements, body, data.values, choices), _hash(measurements, meshing),

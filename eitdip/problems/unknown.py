@@ -118,6 +118,11 @@ class Unknown(ABC):
         """A picture of a truth, which bodies have as an image on a grid of its own."""
         return self.picture(truth)
 
+    def flat(self, field: np.ndarray) -> np.ndarray:
+        """A picture (H, W) of a real field on a generator's grid: a section of volumes, channels side by side."""
+        field = np.concatenate(list(field), axis=-1) if field.ndim > self.dimension else field
+        return field[len(field) // 2] if field.ndim == 3 else field
+
     def facts(self, problem) -> dict:
         """What result.json says of such a problem, as plain JSON values."""
         return {}

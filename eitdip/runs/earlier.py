@@ -9,7 +9,7 @@ from eitdip.ranks.collectives import from_root, together
 # All that a run writes: a folder never shows the result of one beside the picture of another.
 FILES = (
     "result.json", "estimate.npz", "history.csv", "curves.png", "conductivity.png", "render.png", "data_fit.png",
-    "conductivity.vtu", "image.png",
+    "conductivity.vtu", "image.png", "uncertainty.png",
 )  # fmt: skip
 
 

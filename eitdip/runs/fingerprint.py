@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from eitdip.errors import CheckpointError
 from eitdip.methods.options import Method
+from eitdip.methods.uncertainty import SETTINGS
 from eitdip.problems.problem import Problem
 
 
@@ -14,7 +15,8 @@ def fingerprint(problem: Problem, method: Method, seed: int) -> str:
     completed = replace(method.completed(problem.unknown.kind), seed=seed, seeds=1)
     if completed.schedule != "cosine" or completed.optimizer != "adam":
         completed = replace(completed, steps=None)  # a longer run begins like a shorter one
-    used = completed.used(problem.unknown.kind)  # a default that follows the steps may decide nothing
+    # A default that follows the steps may decide nothing, and what is said of an estimate does not change it.
+    used = completed.used(problem.unknown.kind) - set(SETTINGS)
     chosen = {name: value for name, value in asdict(completed).items() if name in used}
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
     return " ".join(f"{name}:{value}" for name, value in {**problem.parts, "method": digest}.items())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eitdip.runs import uncertainty
 from eitdip.runs.earlier import remove
 from eitdip.runs.pictures import write_pictures
 from eitdip.runs.versions import versions
@@ -61,6 +62,7 @@ def summarize(solution) -> dict:
         "measurements": problem.data.count,
         **problem.unknown.facts(problem),
         "metrics": solution.errors or None,
+        "uncertainty": uncertainty.summary(solution),
         "hash": problem.hash,
         "data": problem.data.provenance,
         "versions": versions(),
@@ -77,6 +79,7 @@ def _arrays(solution) -> bytes:
         data=problem.data.values,
         prediction=solution.prediction,
         mask=problem.data.mask,
+        **uncertainty.arrays(solution),
         **{f"x_seed{i}": result.x for i, result in enumerate(solution.results)},
     )
     return buffer.getvalue()

@@ -6,11 +6,14 @@ import numpy as np
 
 from eitdip import plot
 from eitdip.problems.unknown import Unknown
+from eitdip.runs import uncertainty
 
 
 def write_pictures(out: Path, solution) -> None:
     """PNG files of the unknown, the fit and the course of the steps; for bodies also a ParaView file."""
     _WRITERS[solution.problem.unknown.kind](out, solution)
+    if solution.posterior is not None:
+        uncertainty.draw(out / "uncertainty.png", solution)
     if solution.results:
         last = solution.results[-1]
         plot.curves(out / "curves.png", last.history, last.kept)
@@ -64,7 +67,8 @@ def _body(out: Path, solution) -> None:
     from eitdip.mesh import write_domain
 
     problem, data = solution.problem, solution.problem.data
-    write_domain(out / "conductivity.vtu", problem.unknown.domain, {"conductivity": solution.x})
+    spread = uncertainty.on_cells(solution)
+    write_domain(out / "conductivity.vtu", problem.unknown.domain, {"conductivity": solution.x} | spread)
     known = problem.calibration
     homogeneous = None if known is None else known.prediction
     fit = data.values, solution.prediction, data.deviation, data.mask, homogeneous

@@ -17,6 +17,7 @@ from eitdip.methods.build import device_of, start
 from eitdip.methods.names import CLASSICAL
 from eitdip.methods.options import Method, Running
 from eitdip.methods.options import method as named
+from eitdip.methods.uncertainty import posterior
 from eitdip.objective.misfit import misfit_of
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import from_root, together
@@ -30,6 +31,7 @@ from eitdip.runs.earlier import resumable
 from eitdip.runs.fingerprint import fingerprint
 from eitdip.runs.solution import PARTS, Cost, Solution
 from eitdip.settings import configured, divided
+from eitdip.uncertainty import Posterior
 
 
 def solve(
@@ -98,6 +100,7 @@ def solve(
             field = problem.unknown.mean([result.estimate for result in results])
         with together(team.whole), ending_together(team.comm):  # one team is enough
             prediction = work.predict(x) if team.number == 0 else None
+        known = work.posterior(results, show)
         memory = tuple(team.whole.allgather(peak_memory()))
         memory_of = min(team.whole.allgather(memory_of))  # "process" if it is so anywhere
     report = problem.model.solver_report()
@@ -112,7 +115,7 @@ def solve(
     likelihood, predicted = misfit_of(problem.data), torch.from_numpy(np.asarray(prediction))
     misfit, expected = float(likelihood(predicted)), likelihood.expected(predicted)
     cost = Cost(seconds, memory, memory_of, parallel, report)
-    return Solution(problem, method, name, x, field, prediction, misfit, expected, results, cost, running)
+    return Solution(problem, method, name, x, field, prediction, misfit, expected, results, cost, running, known)
 
 
 def _agreed(outcomes: dict) -> tuple[Result, ...]:
@@ -196,6 +199,15 @@ class _Work:
         """The answer of a method without a loop."""
         with self.stopwatch("model"):
             return classical.solve(self.problem, self.method.completed(self.problem.unknown.kind), device)
+
+    def posterior(self, results: tuple[Result, ...], show: bool) -> Posterior | None:
+        """How far to trust the answer, if that is asked and the run is done; every team makes the same."""
+        if any(result.status == Status.INTERRUPTED for result in results):
+            return None
+        self.problem.model.restore(self.problem.state)
+        method = self.method.completed(self.problem.unknown.kind)
+        with self.stopwatch("uncertainty"):
+            return posterior(self.problem, method, results, self.comm, show=show)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """F(x), by a solver in the state from which seeds start."""

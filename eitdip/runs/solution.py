@@ -11,8 +11,9 @@ from eitdip.methods.options import Method, Running
 from eitdip.problems.problem import Problem
 from eitdip.ranks.collectives import alone, from_root, together
 from eitdip.reconstruction import Result, Status
+from eitdip.uncertainty import Posterior
 
-PARTS = ("network", "model", "penalties", "data movement", "other")
+PARTS = ("network", "model", "penalties", "data movement", "uncertainty", "other")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Solution:
         results: One per seed, by increasing seed; none for methods without a loop.
         cost: Time, memory and ranks.
         running: How it was run.
+        posterior: How far to trust each entry of the field, if that was asked.
     """
 
     problem: Problem
@@ -65,6 +67,7 @@ class Solution:
     results: tuple[Result, ...]
     cost: Cost
     running: Running
+    posterior: Posterior | None = None
 
     @property
     def status(self) -> Status:

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh, qr
+from scipy.linalg import eigh
 
 from eitdip.data.data import Data
 from eitdip.errors import LinearSolverError, OptionError
@@ -33,7 +33,8 @@ from eitdip.operator import ForwardModel
 from eitdip.parameterization import Parameterization
 from eitdip.uncertainty.evidence import Amplitudes, most_likely
 from eitdip.uncertainty.kernel import Kernel, tensor_kernels, variances, weights_kernel
-from eitdip.uncertainty.linearized import Linearized, linearize
+from eitdip.uncertainty.linearized import Linearized
+from eitdip.uncertainty.point import point
 from eitdip.uncertainty.posterior import GaussianPosterior
 from eitdip.uncertainty.prediction import Predicted
 from eitdip.uncertainty.rows import Rows
@@ -76,13 +77,13 @@ class LinearizedLaplace(GaussianPosterior):
     """
 
     def __init__(self, linear: Linearized, prior: Prior, factor: float = 1.0, mean: str = "network"):
-        super().__init__("laplace", linear.variable, linear.shape, linear.seen)
+        super().__init__("laplace", linear.point.variable, linear.point.shape, linear.point.seen)
         if not 0 < factor < float("inf"):
             raise OptionError(f"factor: got {factor!r}, expected a number > 0")
         if mean not in MEANS:
             raise OptionError(f"mean: got {mean!r}, expected 'network' or 'linear'")
         self.linear, self.prior, self.factor, self.mean_of = linear, prior, float(factor), mean
-        rotation, self._reduced = reduced(linear)
+        residual, self._reduced = linear.reduced()
         values, self._turn = eigh(self._reduced @ prior.kernel.inner @ self._reduced.T)
         self._gain = 1 / (self.factor * np.maximum(values, 0) + 1)
         self._seen = self._turn.T @ self._reduced @ prior.kernel.cross
@@ -94,10 +95,10 @@ class LinearizedLaplace(GaussianPosterior):
                 "none below 0; compute the rows of the Jacobian in double precision"
             )
         self.raw_deviation = np.sqrt(np.maximum(variance, 0))
-        self.centre = linear.centre
+        self.centre = linear.point.centre
         if mean == "linear":
-            target = rotation + self._reduced @ (linear.basis @ prior.shift)
-            self.centre = linear.centre - prior.shift + self._lift(target @ self._turn)
+            target = residual + self._reduced @ (linear.basis @ prior.shift)
+            self.centre = linear.point.centre - prior.shift + self._lift(target @ self._turn)
 
     def _lift(self, turned: np.ndarray) -> np.ndarray:
         """K B^T C^-1 of whitened data, in the basis of the eigenvectors of C, shape (..., r) to (..., n)."""
@@ -113,6 +114,19 @@ class LinearizedLaplace(GaussianPosterior):
         """The same with prior variances `factor` times those of the evidence; costs next to nothing."""
         return LinearizedLaplace(self.linear, self.prior, factor, self.mean_of)
 
+    def facts(self):
+        found = self.prior.amplitudes
+        told = {
+            "mean": self.mean_of, "prior factor": self.factor, "prior amplitudes": found.values.tolist(),
+            "log evidence": found.log_evidence, "undecided amplitudes": list(found.undecided),
+        }  # fmt: skip
+        if not self.linear.point.fitted.all():
+            predicted = self.predict()
+            told["held_out_log_likelihood"] = predicted.log_likelihood()
+            told["held_out_log_likelihood of a constant"] = predicted.constant_log_likelihood()
+            told["held_out_coverage"] = {f"{100 * level:g}": predicted.coverage(level) for level in (0.5, 0.9, 0.95)}
+        return told
+
     def predict(self, chosen: np.ndarray | None = None) -> Predicted:
         """What it says of measurements.
 
@@ -123,7 +137,7 @@ class LinearizedLaplace(GaussianPosterior):
         Raises:
             OptionError: If none is chosen.
         """
-        chosen = ~self.linear.fitted if chosen is None else chosen
+        chosen = ~self.linear.point.fitted if chosen is None else chosen
         if not chosen.any():
             raise OptionError(
                 "predict: no measurement was set aside, expected some; set whole electrodes or views aside"
@@ -131,14 +145,8 @@ class LinearizedLaplace(GaussianPosterior):
         matrix, kernel = self.linear.matrix[chosen], self.prior.kernel
         turned = self._turn.T @ self._reduced @ kernel.inner
         inner = self.factor * kernel.inner - self.factor**2 * (turned.T * self._gain) @ turned
-        moved = matrix @ (self.linear.basis @ (self.centre - self.linear.centre))
-        return Predicted(self.linear.residual[chosen] - moved, matrix @ inner @ matrix.T)
-
-
-def reduced(linear: Linearized) -> tuple[np.ndarray, np.ndarray]:
-    """Whitened residual (r',) and matrix R (r', r) of the fitted measurements, rotated to as few as carry all."""
-    rotation, triangle = qr(linear.matrix[linear.fitted], mode="economic")
-    return rotation.T @ linear.residual[linear.fitted], triangle
+        moved = matrix @ (self.linear.basis @ (self.centre - self.linear.point.centre))
+        return Predicted(self.linear.point.residual[chosen] - moved, matrix @ inner @ matrix.T)
 
 
 def linearized_laplace(
@@ -176,13 +184,12 @@ def linearized_laplace(
     """
     if prior not in PRIORS:
         raise OptionError(f"prior: got {prior!r}, expected one of {', '.join(PRIORS)}")
-    linear = linearize(parameterization, model, data, estimate=estimate, aside=aside)
-    if linear.seen.sum() > _MOST:
-        raise OptionError(
-            f"field: got {int(linear.seen.sum())} entries, expected at most {_MOST}; use the matrix-free posterior"
-        )
-    rotated, triangle = reduced(linear)
-    with Rows(parameterization, linear.seen, comm, scratch, show) as rows:
+    at = point(parameterization, model, data, estimate=estimate, aside=aside)
+    if len(at.centre) > _MOST:
+        raise OptionError(f"field: got {len(at.centre)} entries, expected at most {_MOST}; use matrix_free_laplace")
+    linear = Linearized.of(at)
+    rotated, triangle = linear.reduced()
+    with Rows(parameterization, at.seen, comm, scratch, show) as rows:
         weights = rows.jacobian.weights.cpu().numpy()
         kernels, spread = [], None
         if prior == "per tensor":
@@ -191,9 +198,9 @@ def linearized_laplace(
             spread = variances(rows.jacobian.shapes, weights, prior)
         kernel, shift = weights_kernel(rows, linear.basis, spread, comm)
         jacobian = rows.jacobian
-    kernels, draws = [kernel], [_weights_draw(jacobian, spread, linear.seen)]
+    kernels, draws = [kernel], [_weights_draw(jacobian, spread, at.seen)]
     if smooth is not None:
-        beside = Smooth(linear.shape, linear.seen, smooth)
+        beside = Smooth(at.shape, at.seen, smooth)
         kernels.append(beside.kernel(linear.basis))
         draws.append(beside.draw)
     target = rotated + triangle @ (linear.basis @ shift)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from eitdip.errors import OptionError
 from eitdip.parameterization import Parameterization
@@ -115,6 +115,14 @@ class Posterior(ABC):
         _between(level, "level")
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
+    def above(self, value: float) -> np.ndarray:
+        """Probability that the truth is larger than a value, entry by entry, in the shape of the field."""
+        return np.where(self.seen, (self.stored > value).mean(axis=0), np.nan)
+
+    def facts(self) -> dict:
+        """What result.json says of it, as JSON values."""
+        return {}
+
     def probability(
         self, event: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator, count: int = 500
     ) -> np.ndarray:
@@ -177,6 +185,10 @@ class GaussianPosterior(Posterior):
     def quantile(self, share):
         _between(share, "share")
         return self.everywhere(self.variable.values(self.centre + self.raw_deviation * ndtri(share)))
+
+    def above(self, value):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.everywhere(ndtr((self.centre - self.variable.raw(np.float64(value))) / self.raw_deviation))
 
     def sample(self, count, rng):
         if count < 1:
