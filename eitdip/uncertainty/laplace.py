@@ -54,12 +54,14 @@ class Prior:
         draw: Samples of a count and a generator, shape (count, n), mean 0.
         shift: J theta_hat, (n,): how far the estimate is from the mean of the weights, which is 0.
         amplitudes: What the evidence found.
+        method: Name of the posterior.
     """
 
     kernel: Kernel
     draw: Callable[[int, np.random.Generator], np.ndarray]
     shift: np.ndarray
     amplitudes: Amplitudes
+    method: str = "laplace"
 
 
 class LinearizedLaplace(GaussianPosterior):
@@ -77,7 +79,7 @@ class LinearizedLaplace(GaussianPosterior):
     """
 
     def __init__(self, linear: Linearized, prior: Prior, factor: float = 1.0, mean: str = "network"):
-        super().__init__("laplace", linear.point.variable, linear.point.shape, linear.point.seen)
+        super().__init__(prior.method, linear.point.variable, linear.point.shape, linear.point.seen)
         if not 0 < factor < float("inf"):
             raise OptionError(f"factor: got {factor!r}, expected a number > 0")
         if mean not in MEANS:
