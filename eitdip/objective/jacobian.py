@@ -150,6 +150,7 @@ class Jacobian(ImagingOperator):
     def forward(self, x):
         with warnings.catch_warnings():  # torch compiles rules of its own by what it deprecates itself
             warnings.filterwarnings("ignore", "`torch.jit.script` is", DeprecationWarning)
+            # Not all directions at once: forward mode under vmap has no rule for some layers, and is no faster.
             return torch.stack([torch.func.jvp(self._field, (self.weights,), (direction,))[1] for direction in x])
 
     def transpose(self, y):
