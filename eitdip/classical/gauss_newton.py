@@ -185,11 +185,12 @@ class GaussNewton(torch.optim.Optimizer):
             prediction, jacobian = objective.model.linearize(sigma.to_unknowns(field).cpu().numpy())
         misfit = objective.misfit
         weight = (misfit.weight / misfit.count**0.5).cpu().numpy()
-        residual = (weight * (prediction - misfit.data.cpu().numpy())).ravel()
+        modes = None if misfit.modes is None else misfit.modes.cpu().numpy()
+        residual = _uncorrelated((weight * (prediction - misfit.data.cpu().numpy())).ravel(), modes)
         chi2 = float(residual @ residual)
         self._relax(chi2)
         with objective.stopwatch("model"):
-            rows, residual = _whitened(jacobian, weight, self._to_unknowns(slope), residual)
+            rows, residual = _whitened(jacobian, weight, modes, self._to_unknowns(slope), residual)
         with objective.stopwatch("penalties"):
             value, form, gradient = self._penalties(contrast, gain)
         gradient = 2 * (rows.T @ residual) + self._relaxation * gradient
@@ -244,19 +245,24 @@ def _solution(model: _Quadratic, damping: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _whitened(jacobian, weight: np.ndarray, chain: sparse.csr_array, residual: np.ndarray):
-    """Rows of diag(weight) J chain as an array or operator, and the residual of the same rows."""
+def _uncorrelated(rows: np.ndarray, modes: np.ndarray | None, used=slice(None)) -> np.ndarray:
+    """Rows of measurements in units of their deviations, made independent: see `LeastSquares`; its own transpose."""
+    return rows if modes is None else rows - modes[1][:, used].T @ (modes[0][:, used] @ rows)
+
+
+def _whitened(jacobian, weight: np.ndarray, modes, chain: sparse.csr_array, residual: np.ndarray):
+    """Rows of C^{-1/2} J chain as an array or operator, and the residual of the same rows."""
     if max(jacobian.range.size * jacobian.domain.size, jacobian.range.size * chain.shape[1]) <= _ENTRIES:
         used = np.flatnonzero(weight.ravel())
-        dense = jacobian.dense()[used] * weight.ravel()[used, None]
+        dense = _uncorrelated(jacobian.dense()[used] * weight.ravel()[used, None], modes, used)
         return compressed(np.ascontiguousarray((chain.T @ dense.T).T), residual[used])
     shape = weight.shape
 
     def product(x):
-        return (weight * jacobian(chain @ np.ravel(x))).ravel()
+        return _uncorrelated((weight * jacobian(chain @ np.ravel(x))).ravel(), modes)
 
     def transposed(y):
-        return chain.T @ jacobian.adjoint(weight * np.reshape(y, shape)).ravel()
+        return chain.T @ jacobian.adjoint(weight * _uncorrelated(np.ravel(y), modes).reshape(shape)).ravel()
 
     size = (jacobian.range.size, chain.shape[1])
     return sparse_linalg.LinearOperator(size, matvec=product, rmatvec=transposed, dtype=float), residual

@@ -1,4 +1,4 @@
-"""The command line: eitdip reconstruct | compare | simulate | train | info."""
+"""The command line: eitdip reconstruct | compare | simulate | model-error | train | info."""
 
 import sys
 
@@ -6,6 +6,7 @@ import click
 
 from eitdip.cli.compare import compare
 from eitdip.cli.exits import EXIT_DONE, run
+from eitdip.cli.model_error import model_error
 from eitdip.cli.reconstruct import reconstruct
 from eitdip.cli.settings import settings_markdown
 from eitdip.cli.simulate import simulate
@@ -17,7 +18,7 @@ def app() -> None:
     """Inverse problems with deep image priors: impedance tomography by finite elements, and linear imaging."""
 
 
-for _command in (reconstruct, compare, simulate, train):
+for _command in (reconstruct, compare, simulate, model_error, train):
     app.add_command(_command)
 
 

@@ -55,6 +55,7 @@ def settings_rows() -> dict[str, list[tuple[str, str, str]]]:
     from eitdip.pretraining.training import Network, Training
     from eitdip.problems.load import TASKS, Reading
     from eitdip.problems.meshing import Meshing
+    from eitdip.runs.model_error import Simulated
     from eitdip.settings import table
 
     of_tasks: dict[str, dict[str, None]] = {}
@@ -64,7 +65,7 @@ def settings_rows() -> dict[str, list[tuple[str, str, str]]]:
             of_tasks.setdefault(name, {})[shown] = None
     reading = [(name, " or ".join(of_tasks[name]), words) for name, _, words in table(Reading)]
     rows = {"method": table(Method), "running": table(Running), "bodies": table(Meshing), "images": reading}
-    return rows | {"training": table(Network, Training)}
+    return rows | {"training": table(Network, Training), "errors": table(Simulated)}
 
 
 class WithSettings(click.Command):
@@ -84,6 +85,7 @@ def settings_markdown() -> str:
     lines = ["| name | default | meaning |", "| --- | --- | --- |"]
     titles = {"running": "how it is run", "bodies": "meshes and models of bodies", "images": "how images are read"}
     titles |= {"training": "`eitdip train`: a network, its pairs, and how it is trained on them"}
+    titles |= {"errors": "`eitdip model-error`: tanks that are simulated"}
     for owner, rows in settings_rows().items():
         lines += [f"| **{titles[owner]}** | | |"] if owner in titles else []
         lines += [f"| `{name}` | {default} | {words} |" for name, default, words in rows]

@@ -35,21 +35,68 @@ class Noise(ABC):
 
 
 @dataclass(frozen=True, eq=False)
+class ModelError:
+    """What a model leaves unexplained of data without noise, as a Gaussian: mean + modes' combinations + independent.
+
+    Args:
+        mean: In the unit of the data, shape of the data.
+        modes: B, shape (r, *data): errors common to many measurements, with the covariance B^T B.
+        deviation: Standard deviation of what is independent, >= 0, shape of the data.
+
+    Raises:
+        ShapeError: If shapes disagree.
+        InvalidDataError: If an entry is not finite, or a deviation negative.
+
+    References:
+        Kaipio and Somersalo (2005), Statistical and Computational Inverse Problems, section 5.8: approximation error.
+    """
+
+    mean: np.ndarray
+    modes: np.ndarray
+    deviation: np.ndarray
+
+    def __post_init__(self):
+        for name in ("mean", "modes", "deviation"):
+            array = real_numbers(name, getattr(self, name))
+            object.__setattr__(self, name, array)
+            if not np.isfinite(array).all() or (name == "deviation" and (array < 0).any()):
+                raise InvalidDataError(f"{name} of the model's error: got an entry that is not finite, or negative")
+        shape = self.mean.shape
+        if self.deviation.shape != shape or self.modes.shape[1:] != shape or self.modes.ndim != len(shape) + 1:
+            got = f"{shape}, {self.modes.shape} and {self.deviation.shape}"
+            raise ShapeError(f"mean, modes, deviation: got shapes {got}, expected those of the data, (r, ..) and again")
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """One error, shape of the data."""
+        common = np.tensordot(rng.standard_normal(len(self.modes)), self.modes, 1)
+        return self.mean + common + self.deviation * rng.standard_normal(self.mean.shape)
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All its numbers."""
+        return self.mean, self.modes, self.deviation
+
+
+@dataclass(frozen=True, eq=False)
 class Gaussian(Noise):
-    """Independent errors; of complex data in the real and in the imaginary part.
+    """Independent errors; of complex data in the real and in the imaginary part. With a model's error their sum.
 
     Args:
         sigma: Standard deviation in the unit of the data, > 0: one for all, or one per entry; None if it is unknown.
+        error: Of the model that data are fitted with, which correlates measurements; or None.
 
     Raises:
         NotPositiveError: If one is not > 0 and finite.
+        OptionError: If there is a model's error without a deviation.
     """
 
     sigma: float | np.ndarray | None = None
+    error: ModelError | None = None
     name = "gaussian"
 
     def __post_init__(self):
         if self.sigma is None:
+            if self.error is not None:
+                raise OptionError("error: got one without the deviation of the noise, expected both")
             return
         sigma = real_numbers("sigma", self.sigma)
         object.__setattr__(self, "sigma", float(sigma) if sigma.ndim == 0 else sigma)
@@ -71,9 +118,14 @@ class Gaussian(Noise):
         error = rng.standard_normal(mean.shape)
         if np.iscomplexobj(mean):
             error = error + 1j * rng.standard_normal(mean.shape)
+        if self.error is not None:
+            _must_fit("mean of the model's error", self.error.mean, mean)
+            draws = [self.error.sample(rng) for _ in range(mean.size // self.error.mean.size)]
+            return mean + self.sigma * error + np.reshape(draws, mean.shape)
         return mean + self.sigma * error
 
     def deviation(self, values, mask):
+        """Of the measurement alone, without the model's error."""
         if self.sigma is not None:
             return np.broadcast_to(self.sigma, values.shape)
         sizes = np.abs(values[mask])
@@ -82,18 +134,25 @@ class Gaussian(Noise):
         return np.full(values.shape, 0.05 * size if size > 0 else 1.0)
 
     def checked(self, values, mask):
+        error = self.error
+        if error is not None:
+            if error.mean.shape != values.shape or np.iscomplexobj(values):
+                got = f"{error.mean.shape} for {values.dtype} data of shape {values.shape}"
+                raise ShapeError(f"model's error: got shape {got}, expected that of real data")
+            error = ModelError(*(np.where(mask, array, 0.0) for array in error.arrays()))
         if not isinstance(self.sigma, np.ndarray):
-            return self
+            return replace(self, error=error)
         if self.sigma.shape != values.shape:
             raise ShapeError(f"deviation: got shape {self.sigma.shape}, expected that of the data, {values.shape}")
         bad = mask & ~((self.sigma > 0) & np.isfinite(self.sigma))
         if bad.any():
             entry = tuple(int(i) for i in np.argwhere(bad)[0])
             raise NotPositiveError(f"deviation: entry {entry} is {self.sigma[entry]:g}, expected > 0 and finite")
-        return replace(self, sigma=np.where(mask, self.sigma, 1.0))
+        return replace(self, sigma=np.where(mask, self.sigma, 1.0), error=error)
 
     def arrays(self):
-        return () if self.sigma is None else (np.asarray(self.sigma),)
+        own = () if self.sigma is None else (np.asarray(self.sigma),)
+        return own if self.error is None else (*own, *self.error.arrays())
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from torch import nn
 from eitdip.data.data import Data, as_mask
 from eitdip.data.noise import Gaussian, Poisson, thin
 from eitdip.data.streams import stream
-from eitdip.errors import InvalidDataError, NotPositiveError, choose
+from eitdip.errors import InvalidDataError, NotPositiveError, ShapeError, choose
 
 
 def misfit_of(data: Data, held_share: float = 0.0, seed: int = 0) -> nn.Module:
@@ -29,7 +29,11 @@ def misfit_of(data: Data, held_share: float = 0.0, seed: int = 0) -> nn.Module:
 
 def _least_squares(data: Data, held_share: float, seed: int) -> "LeastSquares":
     held = data.held_out(held_share, seed) if held_share else None
-    return LeastSquares(data.values, data.deviation, data.mask, held)
+    error = data.noise.error
+    if error is None:
+        return LeastSquares(data.values, data.deviation, data.mask, held)
+    deviation = np.hypot(data.deviation, error.deviation)
+    return LeastSquares(data.values - error.mean, deviation, data.mask, held, error.modes)
 
 
 def _deviance_of_counts(data: Data, held_share: float, seed: int) -> "PoissonDeviance":
@@ -42,13 +46,16 @@ _MISFITS = {"gaussian": _least_squares, "poisson": _deviance_of_counts}
 class LeastSquares(nn.Module):
     """Whitened least squares: chi^2 / N = mean of ((prediction - data) / deviation)^2.
 
-    Real and imaginary parts of complex data count as two measurements of this deviation each.
+    Real and imaginary parts of complex data count as two measurements of this deviation each. With modes B of errors
+    that are common to many measurements, chi^2 is the square of C^{-1/2} (prediction - data), C = diag(deviation^2) +
+    B^T B: in units of the deviations C is 1 + V diag(s^2) V^T, and its root one number for each mode.
 
     Args:
         data: Measured values, any shape; entries where `mask` is false are ignored and may be NaN.
         deviation: Standard deviation of each entry (or a scalar), > 0, in the unit of the data.
         mask: True where there is a measurement; by default everywhere.
         held_out: True for measurements that are not fitted but watched (`held_out` below).
+        modes: B, shape (r, *data), for real data; None for independent errors.
 
     Raises:
         ShapeError: If shapes differ.
@@ -56,7 +63,7 @@ class LeastSquares(nn.Module):
         NotPositiveError: If a used deviation is not positive.
     """
 
-    def __init__(self, data, deviation, mask=None, held_out=None):
+    def __init__(self, data, deviation, mask=None, held_out=None, modes=None):
         super().__init__()
         checked = Data(data, Gaussian(deviation), mask)
         held = as_mask("held_out", np.zeros(checked.shape) if held_out is None else held_out, checked.shape)
@@ -70,16 +77,21 @@ class LeastSquares(nn.Module):
         self.register_buffer("data", torch.from_numpy(checked.values))
         self.register_buffer("weight", torch.from_numpy(np.where(fitted, precision, 0.0)))
         self.register_buffer("held_weight", torch.from_numpy(np.where(held, precision, 0.0)))
+        for name, weight in (("modes", self.weight), ("held_modes", self.held_weight)):
+            found = None if modes is None else _principal(modes, weight.numpy())
+            # Not persistent: weight and data tell whose they are.
+            self.register_buffer(name, found, persistent=False)
 
     def forward(self, prediction: torch.Tensor) -> torch.Tensor:
         """chi^2 / N over the fitted measurements."""
-        return self._square(prediction, self.weight) / self.count
+        return self.whitened(prediction - self.data).square().sum() / self.count
 
     def held_out(self, prediction: torch.Tensor) -> float:
         """chi^2 / N over the held-out measurements; NaN if there are none."""
         if not self.held_count:
             return float("nan")
-        return float(self._square(prediction.detach(), self.held_weight) / self.held_count)
+        residual = _white(prediction.detach() - self.data, self.held_weight, self.held_modes)
+        return float(residual.square().sum() / self.held_count)
 
     def expected(self, prediction: torch.Tensor) -> float:
         """What noise alone makes of the misfit: 1."""
@@ -91,14 +103,26 @@ class LeastSquares(nn.Module):
         Args:
             difference: Shape (..., *data); complex ones become real in a last axis of two.
         """
-        return _real(difference * self.weight)
-
-    def _square(self, prediction: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return _real((prediction - self.data) * weight).square().sum()
+        return _white(difference, self.weight, self.modes)
 
 
-def _real(values: torch.Tensor) -> torch.Tensor:
-    return torch.view_as_real(values) if values.is_complex() else values
+def _white(difference: torch.Tensor, weight: torch.Tensor, modes: torch.Tensor | None) -> torch.Tensor:
+    """C^{-1/2} difference."""
+    scaled = difference * weight
+    scaled = torch.view_as_real(scaled) if scaled.is_complex() else scaled
+    if modes is None:
+        return scaled
+    flat = scaled.reshape(*scaled.shape[: scaled.ndim - weight.ndim], -1)
+    return (flat - (flat @ modes[0].T) @ modes[1]).reshape(scaled.shape)
+
+
+def _principal(modes, weight: np.ndarray) -> torch.Tensor:
+    """V^T, and with it diag(1 - (1 + s^2)^{-1/2}) V^T, of the modes in units of the deviations: shape (2, r, N)."""
+    modes = np.asarray(modes, dtype=float)
+    if modes.shape[1:] != weight.shape or modes.ndim != weight.ndim + 1:
+        raise ShapeError(f"modes: got shape {modes.shape}, expected (r, {', '.join(map(str, weight.shape))})")
+    _, sizes, right = np.linalg.svd((modes * weight).reshape(len(modes), -1), full_matrices=False)
+    return torch.from_numpy(np.stack([right, (1 - 1 / np.sqrt(1 + sizes**2))[:, None] * right]))
 
 
 class EnergyGaps(nn.Module):

@@ -19,5 +19,7 @@ class Meshing(Settings):
         "conductivity of the homogeneous body in the unit of the data; by default fitted to the reference", above=0
     )
     calibrate: bool = setting("fit current gains and voltage offsets to the reference", True)
+    model_error: str | None = setting("file of `eitdip model-error`: errors of the model, whose covariance is added to "
+                                      "that of the noise", None)  # fmt: skip
     solver: str = setting("of the linear systems", "auto", choices=SOLVERS)
     mesh_ranks: int = setting("ranks that share one mesh; 0 chooses", 0, least=0)

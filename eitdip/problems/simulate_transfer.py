@@ -26,8 +26,8 @@ from eitdip.phantoms import Phantom, random_ellipsoids, random_shapes
 from eitdip.ranks.collectives import alone, world
 
 SIDES = {2: 128, 3: 48}  # pixels of the classes along the largest extent, over the tank's bounding square or box
-# Edge lengths of meshes over the radius. Of the cylinder of demos/impedance/tank_3d.py 6,000 to 9,000 nodes.
-EDGES = {2: (0.036, 0.046), 3: (0.1, 0.13)}
+# Edge lengths of meshes over the radius; of the cylinder of demos/impedance/tank_3d.py 4,500 to 8,000 nodes.
+EDGES = {2: (0.036, 0.046), 3: (0.07, 0.09)}
 PER_MESH = 60  # tanks: with 60 a mesh and its symbolic analysis cost a tenth of all
 
 
@@ -98,6 +98,30 @@ def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarr
         Transfer matrices minus that of the empty tank, float32 (PER_MESH, L, L), 1 / background; classes, uint8
         (PER_MESH, *family.pixels), row 0 at the top, slice 0 at the bottom: 0 water, 1 resistive, 2 conductive.
     """
+    fine, bodies, _ = _simulated(family, seed, number)
+    return fine.astype(np.float32), np.stack([classes for classes, _ in bodies])
+
+
+def compare_tanks(family: TankFamily, model: CompleteElectrodeModel, background: float, seed: int, number: int):
+    """The same tanks, and what a model without any of their imperfections says of these bodies in this water.
+
+    Args:
+        family, seed, number: As for `simulate_tanks`.
+        model: On the mesh and with the contacts of an inversion.
+        background: At which that model is looked at, S/m.
+
+    Returns:
+        Two arrays (PER_MESH, L, L), 1 / background: transfer matrices minus that of the empty tank.
+    """
+    fine, bodies, water = _simulated(family, seed, number)
+    samples = _samples(family, model.discretization.domain)
+    cells = np.stack([logarithm.ravel()[samples].mean(axis=1) for _, logarithm in bodies])
+    full = model.transfer(background * water[:, None] * np.exp(cells))
+    return fine, background * (full - model.transfer(np.full((1, cells.shape[1]), background)))
+
+
+def _simulated(family: TankFamily, seed: int, number: int):
+    """Transfer matrices, classes and contrasts of the bodies, the water's conductivity over that of the empty tank."""
     rng = stream(seed, "simulated tanks", number)
     domain = _imperfect(family, rng)
     scale = family.tank.radius
@@ -111,7 +135,7 @@ def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarr
     cells = [logarithm.ravel()[samples].mean(axis=1) for _, logarithm in bodies]
     empty = _model(domain, contact).transfer(np.ones((1, len(domain.cells))))
     full = _model(domain, contact * np.exp(change)).transfer(water[:, None] * np.exp(cells))
-    return (full - empty).astype(np.float32), np.stack([classes for classes, _ in bodies])
+    return full - empty, bodies, water
 
 
 def record_tanks(path, family: TankFamily, count: int, seed: int = 0, comm=None) -> Path:

@@ -59,7 +59,29 @@ def _image(problem: Problem, network: Network, simulated: Path, comm):
 
 def _tank(problem: Problem, network: Network, simulated: Path, comm):
     """Classes of what is in a tank, from the one-step images of simulated ones."""
-    from eitdip.problems.simulate_transfer import TankFamily, record_tanks  # finite elements: images need none
+    from eitdip.problems.simulate_transfer import record_tanks  # finite elements: images need none
+
+    family = tank_family(problem, network.resistive, network.conductive)
+    record_tanks(simulated, family, network.tanks, network.pairs_seed, comm)
+    images = OneStep(problem)
+    held = min(network.held_pairs, network.tanks // 2)
+    source = TankPairs([Layout(problem, images)], load_tanks(simulated), held, seed=network.pairs_seed)
+    source.task |= {"levels": [0.0, log(network.resistive), log(network.conductive)]}
+    architecture = network.architecture(images.channels, 3, family.tank.dimension)
+    return architecture, source, Classes(images.shape, _WINDOW * max(images.shape))
+
+
+def tank_family(problem: Problem, resistive: float, conductive: float):
+    """What tanks like a problem's may be, as `eitdip.problems.simulate_transfer.TankFamily`.
+
+    Args:
+        problem: With electrodes.
+        resistive, conductive: Contrasts, in about whose middle those of objects are drawn.
+
+    Raises:
+        OptionError: If it has no electrodes, or brings a mesh.
+    """
+    from eitdip.problems.simulate_transfer import TankFamily
 
     refuse_others(problem)
     tank, impedance = problem.measurements.geometry, problem.measurements.contact_impedance
@@ -67,15 +89,8 @@ def _tank(problem: Problem, network: Network, simulated: Path, comm):
         raise OptionError(f"{problem.name}: got data that bring a mesh, expected a round tank, which is meshed anew")
     # In the unit of radius / background, between a third of the least and three times the largest.
     contact = np.array([impedance.min() / 3, impedance.max() * 3]) * problem.unknown.start / tank.radius
-    low, high = ((contrast / _SPREAD, contrast * _SPREAD) for contrast in (network.resistive, network.conductive))
-    family = TankFamily(tank, contact=tuple(contact.tolist()), low=low, high=high)
-    record_tanks(simulated, family, network.tanks, network.pairs_seed, comm)
-    images = OneStep(problem)
-    held = min(network.held_pairs, network.tanks // 2)
-    source = TankPairs([Layout(problem, images)], load_tanks(simulated), held, seed=network.pairs_seed)
-    source.task |= {"levels": [0.0, log(network.resistive), log(network.conductive)]}
-    architecture = network.architecture(images.channels, 3, tank.dimension)
-    return architecture, source, Classes(images.shape, _WINDOW * max(images.shape))
+    low, high = ((contrast / _SPREAD, contrast * _SPREAD) for contrast in (resistive, conductive))
+    return TankFamily(tank, contact=tuple(contact.tolist()), low=low, high=high)
 
 
 def educate(

@@ -75,6 +75,28 @@ def test_one_step_solves_the_normal_equations(rng, differences):
     assert np.abs(values - expected).max() < 1e-10 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_errors_that_measurements_share_count_by_their_covariance(rng, dense, monkeypatch):
+    """One step solves the generalized normal equations, with the Jacobian as an array and without."""
+    if not dense:
+        monkeypatch.setattr(gauss_newton, "_ENTRIES", 0)
+    objective = linear(rng, FreeField((12,)), differences=None)
+    mask, modes = objective.misfit.weight.numpy() > 0, rng.standard_normal((3, 4, 5))
+    deviation = np.where(mask, 1 / np.where(mask, objective.misfit.weight.numpy(), 1), 1.0)
+    objective.misfit = LeastSquares(objective.misfit.data.numpy(), deviation, mask, modes=modes)
+    used, flat = mask.ravel(), modes.reshape(3, 20)
+    covariance = (np.diag(deviation.ravel() ** 2) + flat.T @ flat)[np.ix_(used, used)]
+    rows, right = objective.model.matrix[used], objective.misfit.data.numpy().ravel()[used]
+    form = 0.3 * curvature(objective.penalties["p"], torch.zeros(12, dtype=torch.float64)).toarray()
+    expected = np.linalg.solve(
+        rows.T @ np.linalg.solve(covariance, rows) / 18 + form, rows.T @ np.linalg.solve(covariance, right) / 18
+    )
+    history = losses(objective, GaussNewton(objective, damping=0, continuation=float("inf")), 1)
+    assert history[0] == pytest.approx(right @ np.linalg.solve(covariance, right) / 18)
+    values = objective.parameterization.generator.values.detach().numpy()
+    assert np.abs(values - expected).max() < (1e-10 if dense else 1e-2) * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("drift", [False, True])
 def test_damping_is_in_units_of_the_objective_per_mean_square(rng, drift):
     """And of the drift, which moves all values, per square. After a prediction that came true a tenth is left."""

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("gmsh")
 FINITE_ELEMENTS = [
     name
     for name in METHODS
-    if method(name).objective == "variational" and method(name).optimizer in LOOP and name != "educated"
+    if method(name).objective == "variational"
+    and method(name).optimizer in LOOP
+    and method(name).generator != "educated"
 ]
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from eitdip.data.data import Data
-from eitdip.data.noise import Gaussian, Poisson
+from eitdip.data.noise import Gaussian, ModelError, Poisson
 from eitdip.data.streams import stream
 from eitdip.errors import InvalidDataError, NotPositiveError, OptionError, ShapeError
 from eitdip.methods.build import start
@@ -245,3 +245,63 @@ def test_the_fitted_part_of_thinned_counts_has_its_own_expectation():
     assert whole.expected(torch.full((1000,), 3.0)) == pytest.approx(float(expected_deviance(np.array(3.0))), rel=1e-9)
     assert part.expected(torch.full((1000,), 3.0)) == pytest.approx(float(expected_deviance(np.array(2.0))), rel=1e-9)
     assert LeastSquares(counts, 1.0).expected(torch.zeros(1000)) == 1.0
+
+
+class TestModelError:
+    """Errors that many measurements share: one covariance, not one deviation each."""
+
+    def given(self, rng, held=None):
+        modes, deviation = rng.standard_normal((3, 2, 4)), rng.uniform(0.5, 2, (2, 4))
+        mask = np.ones((2, 4), bool)
+        mask[1, 1] = False
+        data = rng.standard_normal((2, 4))
+        covariance = np.diag(deviation.ravel() ** 2) + modes.reshape(3, 8).T @ modes.reshape(3, 8)
+        return LeastSquares(data, deviation, mask, held, modes), data, covariance, mask
+
+    def test_is_the_dense_quadratic_form(self, rng):
+        misfit, data, covariance, mask = self.given(rng)
+        prediction = rng.standard_normal((2, 4))
+        used = mask.ravel()
+        residual = (prediction - data).ravel()[used]
+        expected = residual @ np.linalg.solve(covariance[np.ix_(used, used)], residual) / 7
+        assert float(misfit(torch.tensor(prediction))) == pytest.approx(expected, rel=1e-12)
+        many = torch.tensor(rng.standard_normal((5, 2, 4)))
+        white = misfit.whitened(many)
+        assert white.shape == many.shape and not white[:, 1, 1].any()
+        np.testing.assert_allclose(white[3], misfit.whitened(many[3]))
+
+    def test_what_is_watched_has_the_covariance_of_its_own(self, rng):
+        held = np.zeros((2, 4), bool)
+        held[0, :2] = True
+        misfit, data, covariance, mask = self.given(rng, held)
+        prediction = rng.standard_normal((2, 4))
+        for used, found in (
+            ((mask & ~held).ravel(), float(misfit(torch.tensor(prediction)))),
+            (held.ravel(), misfit.held_out(torch.tensor(prediction))),
+        ):
+            residual = (prediction - data).ravel()[used]
+            expected = residual @ np.linalg.solve(covariance[np.ix_(used, used)], residual) / used.sum()
+            assert found == pytest.approx(expected, rel=1e-12)
+
+    def test_gradient(self, rng):
+        misfit, *_ = self.given(rng)
+        prediction = torch.tensor(rng.standard_normal((2, 4)), requires_grad=True)
+        assert torch.autograd.gradcheck(misfit, prediction)
+
+    def test_chi2_of_such_data_is_one(self, rng):
+        """Of draws of the noise itself; by the deviations alone it is far more."""
+        shape = (6, 10)
+        error = ModelError(rng.standard_normal(shape), 2 * rng.standard_normal((4, *shape)), rng.random(shape))
+        noise, mean = Gaussian(0.3, error), np.broadcast_to(rng.standard_normal(shape), (400, *shape))
+        drawn = noise.sample(mean, rng)
+        found, plain = [], []
+        for values in drawn:
+            data = Data(values, noise)
+            found.append(float(misfit_of(data)(torch.tensor(mean[0]))))
+            plain.append(float(LeastSquares(values, data.deviation)(torch.tensor(mean[0]))))
+        assert np.mean(found) == pytest.approx(1, abs=4 * np.sqrt(2 / (60 * 400)))
+        assert np.mean(plain) > 20
+
+    def test_modes_of_another_shape_are_refused(self, rng):
+        with pytest.raises(ShapeError, match=r"modes: got shape \(3, 4\), expected \(r, 2, 4\)"):
+            LeastSquares(np.zeros((2, 4)), 1.0, modes=np.zeros((3, 4)))
