@@ -104,10 +104,11 @@ class ConeBeamCT(SparseOperator):
         data = Space(beam.shape, dtype, "projections (angles, rows, columns)")
         if samples != int(samples) or samples < 1:
             raise OptionError(f"samples: got {samples}, expected a whole number, at least 1")
-        if (crossings := data.size * samples**2 * (sum(shape) + 3)) > LARGEST:
+        if not fits(shape, beam, samples):
+            crossings = _crossed(shape, beam, samples)
             raise OptionError(
                 f"shape, beam: got {shape} and {beam.shape}, {crossings:.1e} crossings of rays and planes; expected at "
-                f"most {LARGEST:.1e}: take fewer views, detector pixels, samples or voxels"
+                f"most {LARGEST:.1e}: take fewer views, detector pixels, samples or voxels, or SampledConeCT"
             )
         volume = Space(shape, dtype, "attenuation per length")
         super().__init__(_lengths(shape, beam.panels(), float(voxel_size), samples), volume, data)
@@ -120,6 +121,16 @@ class ConeBeamCT(SparseOperator):
     def _feldkamp(self, y):
         volumes = feldkamp(y.reshape(-1, *self.range.shape), self.beam.panels(), self.domain.shape, self.voxel_size)
         return volumes.reshape(*y.shape[:-3], *self.domain.shape)
+
+
+def fits(shape: tuple[int, int, int], beam: ConeBeam | Panels, samples: int = 1) -> bool:
+    """Whether `ConeBeamCT` has a matrix for it; where not, `SampledConeCT` does without."""
+    return _crossed(shape, beam, samples) <= LARGEST
+
+
+def _crossed(shape: tuple[int, int, int], beam: ConeBeam | Panels, samples: int) -> int:
+    """At how many planes between voxels the rays are cut."""
+    return int(np.prod(beam.shape)) * samples**2 * (sum(shape) + 3)
 
 
 def check_outside(shape: tuple[int, int, int], panels: Panels, voxel_size: float) -> None:

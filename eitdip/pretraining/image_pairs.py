@@ -61,6 +61,10 @@ class ImagePairs(PairSource):
     def held_out(self):
         return self._drawn("held-out pairs", range(self._held_out))
 
+    def to(self, device):
+        self.problem.model.to(device)
+        return self
+
     def picture(self, answer):
         return self.problem.unknown.picture(answer)
 

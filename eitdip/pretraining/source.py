@@ -60,6 +60,10 @@ class PairSource(ABC):
     def held_out(self) -> Batch:
         """Pairs that are never trained on, the same at each call."""
 
+    def to(self, device) -> "PairSource":
+        """Itself, computing pairs on this device as far as torch computes them; they need not be left there."""
+        return self
+
     def picture(self, answer: np.ndarray) -> np.ndarray:
         """A picture (H, W), or (3, H, W), of a target or an answer; of probabilities the likeliest class."""
         return answer.argmax(axis=0) if answer.ndim == 3 else answer

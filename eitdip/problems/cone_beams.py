@@ -1,4 +1,4 @@
-"""Problems of cone beams: data of a volume, with noise."""
+"""Problems of cone beams: data of a volume, with noise, and measured ones."""
 
 from math import ceil
 
@@ -7,8 +7,12 @@ import numpy as np
 from eitdip.data.data import Data
 from eitdip.data.noise import Gaussian
 from eitdip.data.streams import stream
+from eitdip.data.walnut import SIDE, ConeScan
 from eitdip.errors import OptionError, ShapeError
-from eitdip.imaging.cone import ConeBeam, ConeBeamCT
+from eitdip.imaging.cone import ConeBeam, ConeBeamCT, fits
+from eitdip.imaging.cone_samples import SampledConeCT
+from eitdip.imaging.operator import ImagingOperator
+from eitdip.imaging.panels import Panels
 from eitdip.problems.images import image_problem
 from eitdip.problems.problem import Problem
 
@@ -41,6 +45,24 @@ def cone_beam(volume: np.ndarray, *, views: int = 30, sigma: float = 0.05, seed:
     made = {"simulated": "cone-beam", "volume": list(volume.shape), "sigma": noise.sigma, "seed": seed}
     data = Data(noise.sample(clean, stream(seed, "noise of pictures")), noise, provenance=made)
     return image_problem("cone-beam", operator, data, low=0.0, high=1.0, truth=volume, volume=True)
+
+
+def scan_problem(scan: ConeScan, size: int) -> Problem:
+    """Attenuation, 1/mm, of a walnut, from its scan.
+
+    Args:
+        scan: The views.
+        size: Voxels along each side of the cube that the walnut is in.
+    """
+    operator = scan_operator(scan, size)
+    return image_problem("cone-beam", operator, scan.data, low=0.0, volume=True)
+
+
+def scan_operator(scan: ConeScan, size: int) -> ImagingOperator:
+    """The map from size^3 voxels to the projections of a scan: a matrix if it is not too large for one."""
+    vectors = np.split(scan.geometry, 4, axis=1)
+    panels, shape = Panels(*vectors, *scan.projections.shape[1:]), (size,) * 3
+    return (ConeBeamCT if fits(shape, panels) else SampledConeCT)(shape, panels, SIDE / size)
 
 
 def _beam(shape: tuple[int, int, int], views: int) -> ConeBeam:

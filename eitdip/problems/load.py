@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eitdip.data import hdf5, htc2022, kit4, ktc2023, mri, pet
+from eitdip.data import hdf5, htc2022, kit4, ktc2023, mri, pet, walnut
 from eitdip.data import load as load_measurements
 from eitdip.data.arrays import SIGNATURE as NUMPY
 from eitdip.data.arrays import names_of_npz
@@ -46,7 +46,9 @@ class Reading(Settings):
     )
     start: float | None = setting("for a measured sinogram: first angle, degrees")
     span: float | None = setting("for a measured sinogram: angle of view, degrees; 0 for all of them", least=0)
-    binning: int | None = setting("for a measured sinogram: detector pixels that are averaged", least=1)
+    binning: int | None = setting(
+        "for measured projections: detector pixels that are averaged, along each axis", least=1
+    )
     calibration: int | None = setting(
         "for mri with several coils: side of the middle of k-space that is fully sampled", least=1
     )
@@ -72,8 +74,8 @@ def load(path, *, task: str | None = None, reference=None, level: int | None = N
 
     Args:
         path: A tank (.mat of KTC2023 or KIT4, eitdip's own .h5), a .mat of the Helsinki Tomography Challenge 2022, a
-            .npy of k-space or of a volume, a .npz of a transmission scan, a picture (also "skimage:NAME"), or a volume
-            that is drawn ("phantom:shapes-3").
+            .npy of k-space or of a volume, a .npz of a transmission scan, the .geom of a walnut's scan, a picture
+            (also "skimage:NAME"), or a volume that is drawn ("phantom:shapes-3").
         task: For pictures: "denoise", "inpaint", "super-resolve", "deblur", "compressed-sense" or "ct".
         reference: For tanks: the measurement of the empty tank; by default the usual one beside the data.
         level: For KTC2023: difficulty 1..7, by default 1.
@@ -125,7 +127,7 @@ def settings_class(path) -> type:
 
 
 def detect(path) -> str:
-    """What a file holds: "tank", "disc", "kspace", "volume", "transmission" or "picture".
+    """What a file holds: "tank", "disc", "kspace", "volume", "cone scan", "transmission" or "picture".
 
     Raises:
         FileFormatError: If it is missing, or nothing that is read here.
@@ -149,9 +151,12 @@ def detect(path) -> str:
             return "tank"
     elif is_picture(path):
         return "picture"
+    elif walnut.is_geometry(start):
+        return "cone scan"
     raise FileFormatError(
         f"{path}: its content is not known; expected a .mat of KTC2023, KIT4 or HTC2022, eitdip's own .h5 (README, "
-        "'Your own tank'), a .npy of k-space or of a volume, a .npz of a transmission scan, or a picture"
+        "'Your own tank'), a .npy of k-space or of a volume, a .npz of a transmission scan, a .geom of a walnut, or a "
+        "picture"
     )
 
 
@@ -254,6 +259,12 @@ def _cone_beam(path, size, noise, noise_seed, views) -> Problem:
     return cone_beam(read_volume(path, size), views=views, sigma=noise, seed=noise_seed)
 
 
+def _cone_scan(path, size, views, binning) -> Problem:
+    from eitdip.problems.cone_beams import scan_problem
+
+    return scan_problem(walnut.load(path, views, binning), size)
+
+
 def _origin(path) -> dict:
     return {"file": Path(str(path)).name}
 
@@ -276,6 +287,7 @@ TASKS = {
     },
     "disc": {"ct": (_disc, {"size": 128, "views": 30, "start": 0.0, "span": 0.0, "binning": 1})},
     "volume": {"cone-beam": (_cone_beam, {"size": 48, "noise": 0.05, "noise_seed": 0, "views": 30})},
+    "cone scan": {"cone-beam": (_cone_scan, {"size": 167, "views": 60, "binning": 3})},
     "kspace": {"mri": (_mri, {"calibration": 24})},
     "transmission": {"pet": (_pet, {"size": 128})},
 }

@@ -70,6 +70,7 @@ def train(
         device = device_of(running, comm)
         network, architecture = _network(architecture, seed)
     run = _fingerprint(network, architecture, source, loss, training)
+    source.to(device)
     # The layout that convolutions are fastest with: 1.25 times on a CPU.
     flat = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     network.to(device, memory_format=torch.channels_last if flat else torch.contiguous_format)

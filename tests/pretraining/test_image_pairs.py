@@ -275,6 +275,12 @@ def test_batches_that_cannot_be():
     assert whole.to(torch.device("cpu")) is whole
 
 
+def test_the_model_computes_pairs_where_it_is_told_to(monkeypatch):
+    source, moved = pairs("sinogram"), []
+    monkeypatch.setattr(type(source.problem.model), "to", lambda self, device: moved.append(device))
+    assert source.to(torch.device("cpu")) is source and moved == [torch.device("cpu")]
+
+
 def test_a_body_has_no_pairs_of_images(gmsh):
     from tests.cases.measurements import problem
 
