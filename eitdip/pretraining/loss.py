@@ -30,9 +30,15 @@ class PairsLoss(Objective):
         look: Steps between two looks at the held-out pairs.
         comm: Ranks that share each batch; None for one.
 
+    Attributes:
+        precision: Of products in the network in training steps, such as torch.bfloat16; None for that of the weights,
+            which stays as it is, as do losses and what is watched.
+
     Raises:
         OptionError: If a number is out of range, or the ranks do not divide the batch.
     """
+
+    precision: torch.dtype | None = None
 
     def __init__(
         self,
@@ -71,7 +77,7 @@ class PairsLoss(Objective):
         with self.stopwatch("pairs"):
             batch = self._source.batch(step, self._batch, self._share).to(self._example.device)
         with self.stopwatch("network"):
-            losses = self.loss(self._called[0](batch.inputs), batch.targets)
+            losses = self.loss(self._outputs(batch.inputs), batch.targets)
             # The loop has taken the state before it came here: the average that was watched is of the steps before.
             self._follow(step)
         self._step += 1
@@ -81,6 +87,12 @@ class PairsLoss(Objective):
     def state(self) -> dict[str, torch.Tensor]:
         """Copies of the averaged weights, which the network loads as a `state_dict`."""
         return snapshot(self.average)
+
+    def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        kind, lower = inputs.device.type, self.precision is not None
+        with torch.autocast(kind, self.precision or torch.bfloat16, enabled=lower):
+            outputs = self._called[0](inputs)
+        return outputs.to(next(self.network.parameters()).dtype) if lower else outputs
 
     def _held_out(self) -> Batch:
         if self._held is None:

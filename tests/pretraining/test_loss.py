@@ -51,6 +51,32 @@ def test_each_step_sees_the_pairs_of_its_number():
     assert source.asked == [(0, 6), (6, 6), (12, 6)]
 
 
+def test_products_in_16_bits_are_rounded_and_nothing_else_is():
+    """Outputs differ from those in single precision by the rounding of bfloat16; weights, losses and looks do not."""
+    source, objectives = Waves(), {}
+    for precision in ("single", "bfloat16"):
+        network = initialize(build(UNET), torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            for value in network.output.parameters():
+                value += 0.3
+        objectives[precision] = begin(
+            network, source, squared(), Training(steps=3, batch=2, precision=precision)
+        ).objective
+    single, rounded = (objectives[name] for name in ("single", "bfloat16"))
+    inputs = source.pairs(0, 2).inputs
+    one, other = single._outputs(inputs), rounded._outputs(inputs)
+    assert one.dtype == other.dtype == torch.float32
+    error = ((other - one).norm() / one.norm()).item()
+    assert 1e-4 < error < 3e-2
+    terms = [objective() for objective in (single, rounded)]
+    for each in terms:
+        each.total.backward()
+    assert terms[0].held_out == terms[1].held_out and torch.equal(terms[0].x, terms[1].x)
+    assert terms[1].total.dtype == torch.float32 and terms[1].total.item() != terms[0].total.item()
+    assert terms[1].total.item() == pytest.approx(terms[0].total.item(), rel=0.1)
+    assert all(value.grad.dtype == value.dtype == torch.float32 for value in rounded.network.parameters())
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.999])
 def test_the_average_follows_the_weights_before_each_update(decay):
     """After step k by the share 1 - min(decay, (1 + k) / (10 + k)) of the way."""
