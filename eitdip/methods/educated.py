@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from eitdip.errors import choose
+from eitdip.methods.names import SUBSPACES
 from eitdip.methods.options import Method
 from eitdip.objective.jacobian import field_jacobian
 from eitdip.parameterization import Affine, DeepImagePrior, Parameterization
@@ -40,6 +41,25 @@ def educated(problem: Problem, method: Method, seed: int) -> tuple[nn.Module, Gr
     made = Classes(prior, tuple(weights.task.get("levels", LEVELS))) if body else prior
     made = choose("tuned", method.tuned, TUNED)(made, prior.network, method, generator)
     return made, problem.unknown.grid("pixels", max(made.shape))
+
+
+@torch.no_grad()
+def probabilities(problem: Problem, method: Method, state: dict[str, torch.Tensor]) -> np.ndarray:
+    """Of the classes of a tank's pixels, after tuning.
+
+    Args:
+        problem: A tank.
+        method: With which it was reconstructed.
+        state: Weights of the iterate that was kept, `Result.state`.
+
+    Returns:
+        Shape (classes, H, W), row 0 at the top.
+    """
+    made, _ = educated(problem, method.completed(problem.unknown.kind), method.seed)
+    words = "generator."
+    made.load_state_dict({name.removeprefix(words): v for name, v in state.items() if name.startswith(words)})
+    made = made.there() if method.tuned in SUBSPACES else made
+    return made.probabilities().numpy()
 
 
 def _all(made, network, method, generator):

@@ -1,5 +1,7 @@
 """What of a pretrained network is trained further: all, a part, updates of low rank, or coordinates of a subspace."""
 
+from copy import deepcopy
+
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -82,13 +84,23 @@ class Subspace(nn.Module):
         self._sizes = sizes
 
     def forward(self) -> torch.Tensor:
+        return functional_call(self.generator, self._moved(), ())
+
+    @torch.no_grad()
+    def there(self) -> nn.Module:
+        """A copy of the generator with the weights at the present coordinates."""
+        made = deepcopy(self.generator)
+        for name, value in self._moved().items():
+            made.get_parameter(name).copy_(value)
+        return made
+
+    def _moved(self) -> dict[str, torch.Tensor]:
         weights = dict(self.generator.named_parameters())
         steps = (self.coordinates @ self.basis).split(self._sizes)
-        moved = {
+        return {
             name: weights[name] + step.reshape(weights[name].shape).to(weights[name].dtype)
             for name, step in zip(self._names, steps, strict=True)
         }
-        return functional_call(self.generator, moved, ())
 
 
 class Classes(nn.Module):

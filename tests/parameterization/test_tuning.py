@@ -186,6 +186,17 @@ def test_a_subspace_by_hand():
     )
 
 
+def test_the_weights_at_the_coordinates_are_those_of_the_field():
+    made, _ = tuned("classes subspace")
+    with torch.no_grad():
+        made.coordinates.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    there = made.there()
+    torch.testing.assert_close(there(), made())
+    assert not torch.equal(there(), made.generator())
+    levels = made.generator.levels * there.amounts.exp()
+    torch.testing.assert_close(torch.tensordot(levels, there.probabilities(), dims=1), made())
+
+
 def test_directions_are_of_the_trained_weights_in_their_order():
     made = prior()
     only(made.network, "last")
