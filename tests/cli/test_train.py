@@ -13,6 +13,7 @@ import eitdip as package
 from eitdip.cli import app
 from eitdip.pretraining.training import Network, Training
 from eitdip.pretraining.weights import Weights
+from eitdip.problems import simulate_transfer
 from eitdip.runs import educate
 from tests.cases.commands import eitdip, refused, words
 from tests.cases.files import Files
@@ -186,7 +187,24 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
 def test_other_problems_are_refused(gmsh, tmp_path, capsys):
     files = Files(tmp_path)
     line = refused(capsys, "train", files["dtn"], "--out", tmp_path / "w.safetensors", *words(h=0.3))
-    assert "expected a plane one with electrodes for pretrained networks" in line
+    assert "got dirichlet data, expected those of electrodes for pretrained networks" in line
+
+
+def test_a_solid_is_trained_for_and_reconstructed(gmsh, tmp_path, capsys, monkeypatch):
+    """A tank with two rings of electrodes, by the same commands."""
+    monkeypatch.setattr(simulate_transfer, "PER_MESH", 4)
+    monkeypatch.setattr(simulate_transfer, "EDGES", {3: (0.4, 0.5)})
+    data, out = Files(tmp_path)["cylinder"], tmp_path / "solid.safetensors"
+    settings = words(**SMALL, **SHORT, h=0.45, tanks=8, patch=2)
+    assert eitdip("train", data, "--out", out, *settings) == 0
+    weights = Weights.load(out)
+    assert weights.architecture == Network(**SMALL, patch=2).architecture(8, 3, 3)
+    assert weights.task["pixels"] == [11, 32, 32] and weights.task["electrodes"] == 8
+    assert "wrote" in capsys.readouterr().out
+    command = ["reconstruct", data, "--method", "educated", *words(weights=out, h=0.45, steps=3)]
+    assert eitdip(*command, "--out", tmp_path / "r") == 0
+    result = json.loads((tmp_path / "r" / "result.json").read_text())
+    assert result["iterations"] == [3] and result["misfit"] > 0
 
 
 def test_help_names_all_settings(capsys):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from eitdip.fem import CompleteElectrodeModel, DirichletModel, Discretization, NeumannModel
@@ -97,6 +98,22 @@ def test_derivatives_are_exact_with_every_solver(solver, rng):
     assert 1.9 < np.median(orders) < 2.1
     _, derivative = model.linearize(sigma)
     assert adjoint_error(derivative, rng) < 1e-13
+
+
+@pytest.mark.parametrize("kind", ["electrodes", "dirichlet"])
+def test_factors_of_the_derivative_on_voxels(kind, rng):
+    domain = box_with_electrodes(4)
+    if kind == "electrodes":
+        model = CompleteElectrodeModel(domain, adjacent(4), 0.1, adjacent(4, 1), comm=alone())
+    else:
+        functions = harmonic(domain.points[domain.boundary_nodes])
+        model = DirichletModel(domain, functions, functions[1:], comm=alone())
+    _, derivative = model.linearize(rng.uniform(0.5, 2.0, model.domain.shape))
+    inner = sparse.random_array((model.domain.size, 7), density=0.5, rng=rng, format="csr")
+    left, right = derivative.factored(inner)
+    assert len(left) == model.range.size and right.shape[1] == 7
+    assert left.shape[1] == len(right) == (10 if kind == "electrodes" else 6)  # pairs of 4 and of 3 fields
+    np.testing.assert_allclose(left @ right, derivative.dense() @ inner, rtol=1e-10, atol=1e-13)
 
 
 def test_jumps_cost_what_voxels_cost(rng):

@@ -160,6 +160,24 @@ class TestDescriptions:
         expected = np.pi / 6 if isinstance(body, Ball) else np.pi / 4  # of the bounding box
         assert inside.mean() == pytest.approx(expected, abs=0.01)
 
+    @pytest.mark.parametrize(
+        "body", [Tank(0.5, 5, 0.2), Cylinder(0.5, 0.6, 2, 5, 0.2, 0.1), Ball(0.5, (-20.0, 50.0), 5, 0.1)]
+    )
+    def test_where_electrodes_and_the_wall_are(self, gmsh, body):
+        """Against the nodes of a mesh."""
+        domain = body.mesh(0.02 if body.dimension == 2 else 0.06)
+        points = domain.points - domain.center
+        heights = points[:, 2] if body.dimension == 3 else np.zeros(len(points))
+        for ring, (height, half) in enumerate(zip(body.heights, body.half_angles, strict=True)):
+            number = ring * body.electrodes + 1  # its middle has the angle `first`
+            mine = np.unique(domain.facets[domain.facet_tags == number])
+            angles = np.angle(np.exp(1j * (np.arctan2(points[mine, 1], points[mine, 0]) - np.radians(body.first))))
+            assert np.abs(angles).max() == pytest.approx(half, rel=2e-2)
+            z = heights[mine]
+            assert 0.5 * (z.min() + z.max()) == pytest.approx(height, abs=0.02 * body.radius)
+        wall = np.unique(domain.facets[domain.facet_tags > 0])
+        np.testing.assert_allclose(np.hypot(*points[wall, :2].T), body.wall(heights[wall]), rtol=1e-3)
+
     def test_rings_are_kept_as_places(self):
         assert Cylinder(1.0, 1.2, **WALL).rings == (0.3, pytest.approx(0.9))
         assert Cylinder(1.0, 1.2, **WALL) == Cylinder(1.0, 1.2, **WALL | {"rings": [0.3, 3 * 1.2 / 4]})

@@ -256,9 +256,30 @@ class TestBodies:
                 start(given(name), method("educated", {"weights": file(other)}), seed=0)
 
     def test_other_bodies_are_refused(self, file):
-        for name in ("dtn", "cylinder", "ball"):
-            with pytest.raises(OptionError, match="expected a plane one with electrodes for pretrained networks"):
+        for name in ("dtn", "ball"):
+            with pytest.raises(OptionError, match="expected data of electrodes for pretrained networks"):
                 start(given(name), method("educated", {"weights": file("cem")}), seed=0)
+
+    def test_solids_are_bodies_too(self, tmp_path):
+        """The first field is that of the classes, on voxels; networks of the plane do not fit."""
+        problem = given("cylinder")
+        file = weights_file(tmp_path, problem, answer=0.5)
+        weights = Weights.load(file)
+        task, seen = fitting(problem, weights.task)
+        assert seen.shape == (1, 8, 6, 16, 16) and task["pixels"] == [6, 16, 16]
+        parts = start(problem, method("educated", {"weights": file, "steps": 6, "warm_up": 2, "tv": 0.0}), seed=0)
+        field = parts.objective.parameterization
+        with torch.no_grad():
+            p = weights.network()(seen)[0].double().softmax(dim=0)
+            expected = problem.unknown.start * torch.exp(-p[1] + p[2] + field.drift)
+        torch.testing.assert_close(field.field().detach(), expected, rtol=1e-6, atol=0)
+        chi2 = run(parts).history["chi2"]
+        assert chi2[-1] < chi2[0]
+        plane = weights_file(tmp_path, given("cem"))
+        with pytest.raises(
+            CheckpointError, match="trained for pixels 16, 16, expected 6, 16, 16"
+        ):
+            start(problem, method("educated", {"weights": plane}), seed=0)
 
     def test_another_link_is_refused(self, file):
         for name, link in (("cem", "bounded"), ("picture", "free")):

@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose
 from eitdip.data.streams import stream
 from eitdip.data.transfers import Transfers
 from eitdip.errors import CheckpointError, InvalidDataError, OptionError, ShapeError
-from eitdip.mesh import Tank
+from eitdip.fem import CompleteElectrodeModel
+from eitdip.mesh import Cylinder, Tank
 from eitdip.metrics import ktc_score
-from eitdip.phantoms import Inclusion, Phantom
+from eitdip.phantoms import Ellipsoid, Inclusion, Phantom
 from eitdip.pretraining.refined import Kept, RefinedPairs, widened
 from eitdip.pretraining.segmentation import Classes
 from eitdip.pretraining.segmenter import Segmenter
@@ -243,3 +244,54 @@ def test_bad_pairs(layouts, tanks):
         TankErrors(gain=-1)
     with pytest.raises(InvalidDataError, match="tank 1 has NaN"):
         Transfers(np.stack([np.zeros((8, 8)), np.full((8, 8), np.nan)]), np.zeros((2, 8, 8), np.uint8), {})
+
+
+SOLID = Cylinder(0.1, 0.1, rings=2, electrodes=4, width=0.08, electrode_height=0.03)
+BALL = Phantom("ball", (Ellipsoid((0.3, 0.3, 0.1), (0.3, 0.3, 0.3), 4.0),))
+
+
+@pytest.fixture(scope="module")
+def solid():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate_transfer, "PER_MESH", 6)
+        transfer, classes = simulate_tanks(TankFamily(SOLID, edges=(0.35, 0.45), contact=(0.01, 0.01)), 0, 0)
+    problem = prepare(simulate_electrodes(BALL, SOLID, background=0.8, noise=1e-3, h=0.3), Meshing(h=0.4))
+    return TankPairs([Layout(problem, OneStep(problem, size=12))], Transfers(transfer, classes, {}), held=2)
+
+
+class TestSolids:
+    """The same classes in three dimensions."""
+
+    def test_the_transfer_matrix_gives_what_was_measured(self, solid):
+        """In metres and ohms: the matrix of another mesh, the patterns and the background."""
+        layout = solid.layouts[0]
+        domain = SOLID.mesh(0.2 * SOLID.radius)
+        model = CompleteElectrodeModel(domain, np.eye(8)[:1] - np.eye(8)[1:2], 0.01 * SOLID.radius)
+        full, empty = model.transfer(np.stack([BALL.on_domain(domain, 1.0), np.ones(len(domain.cells))]))
+        measured = layout.images.difference(layout.problem)
+        assert np.linalg.norm(layout.measured(full - empty) - measured) < 0.15 * np.linalg.norm(measured)
+
+    def test_pairs(self, solid):
+        whole = solid.pairs(4, 5)
+        assert whole.inputs.shape == (5, 8, 6, 12, 12) and whole.targets.shape == (5, 3, 6, 12, 12)
+        assert_allclose(whole.targets.sum(dim=1), 1)
+        assert torch.equal(solid.pairs(6, 1).targets[0], whole.targets[2])
+        assert len(solid.symmetries) == 16 and len(solid.held_out().inputs) == 2
+        assert solid.picture(whole.targets[0].numpy()).shape == (12, 12)
+        assert np.array_equal(solid.picture(whole.targets[0].numpy()), whole.targets[0].numpy().argmax(axis=0)[3])
+
+    def test_a_network_learns_from_them(self, solid):
+        architecture = SMALL | {"dimension": 3, "levels": 1, "channels": [8, 8]}
+        loss = Classes(solid.layouts[0].images.shape, 3.6)
+        weights, result = train(architecture, solid, loss, Training(steps=12, batch=4, look=6), quiet=True)
+        assert weights.task["pixels"] == [6, 12, 12] and result.history["held_out"][-1] < result.history["held_out"][0]
+
+    def test_the_score_averages_along_all_axes(self):
+        """Of volumes that are constant along one axis it is that of the image, whichever axis that is."""
+        rng = np.random.default_rng(0)
+        answer, target = (torch.from_numpy(rng.dirichlet(np.ones(3), (1, 6, 8))).permute(0, 3, 1, 2) for _ in range(2))
+        plane = float(Classes((6, 8), 2.0).double().score(answer, target))
+        for axis in (2, 3, 4):
+            volumes = [each.unsqueeze(axis).repeat_interleave(5, axis) for each in (answer, target)]
+            shape = tuple(volumes[0].shape[2:])
+            assert_allclose(float(Classes(shape, 2.0).double().score(*volumes)), plane, rtol=1e-6)
