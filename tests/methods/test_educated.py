@@ -276,9 +276,7 @@ class TestBodies:
         chi2 = run(parts).history["chi2"]
         assert chi2[-1] < chi2[0]
         plane = weights_file(tmp_path, given("cem"))
-        with pytest.raises(
-            CheckpointError, match="trained for pixels 16, 16, expected 6, 16, 16"
-        ):
+        with pytest.raises(CheckpointError, match="trained for pixels 16, 16, expected 6, 16, 16"):
             start(problem, method("educated", {"weights": plane}), seed=0)
 
     def test_another_link_is_refused(self, file):
