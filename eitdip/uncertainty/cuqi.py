@@ -131,7 +131,9 @@ def _linear(cuqi, residuals: Residuals, sampler: str, scale: float):
         if len(shape) != 2 or shape[0] != shape[1] or size != shape[0] * shape[1]:
             raise OptionError(f"ugla: got {size} weights for a field {shape}, expected the pixels of a square image")
         geometry = cuqi.geometry.Image2D(shape)
-    model = cuqi.model.LinearModel(matrix, range_geometry=len(zero), domain_geometry=geometry)
+    model = cuqi.model.LinearModel(
+        lambda xi: matrix @ np.ravel(xi), lambda y: matrix.T @ y, range_geometry=len(zero), domain_geometry=geometry
+    )
     if sampler == "ugla":
         prior = cuqi.distribution.LMRF(0, scale, geometry=geometry, name="xi")
     else:
