@@ -25,7 +25,7 @@ _FAR = 0.2, 3.0  # chi^2 / N below and above which the screen says what to check
 @click.option("--reference", type=PATH, help="Measurement of the empty tank; default: the one beside DATA.")
 @click.option("--level", type=int, help="KTC2023 difficulty 1..7: which electrodes to leave out.")
 @click.option("--task", help="For pictures: denoise, inpaint, super-resolve, deblur, compressed-sense, ct.")
-@click.option("--uncertainty", help="How far to trust each pixel: laplace. Works with --resume, too.")
+@click.option("--uncertainty", help="How far to trust each pixel: laplace, ensemble, dropout, langevin or cells.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
 def reconstruct(
     data, method, out, seed, seeds, seconds, config, pairs, reference, level, task, uncertainty, resume

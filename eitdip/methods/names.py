@@ -10,7 +10,7 @@ SUBSPACES = ("subspace", "snapshots")
 CLASSICAL = ("pinv", "cgls", "primal-dual", "em")
 STOPS = ("budget", "discrepancy", "held-out", "variance", "sure")
 FREE = ("cells", "vertices", "pixels")
-UNCERTAINTIES = ("laplace",)
+UNCERTAINTIES = ("laplace", "ensemble", "dropout", "langevin", "cells")
 
 _CELLS = {"generator": "cells"}
 _NEURAL_PDE = {"link": "exp", "steps": 1500, "learning_rate": 0.01}

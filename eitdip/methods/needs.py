@@ -25,7 +25,7 @@ _OF_STOP = {
     "variance": {"patience", "window"},
     "sure": {"patience"},
 }
-_OF_UNCERTAINTY = {"laplace": {"prior_factor", "smooth"}}
+_OF_UNCERTAINTY = {"laplace": {"prior_factor", "smooth"}, "cells": {"prior_factor", "smooth"}}
 _SAMPLED = {"points", "equation", "channels"}
 _OF_OBJECTIVE = {
     ("pinn", "balanced"): _SAMPLED | {"tv", "boundary"},
@@ -46,7 +46,7 @@ def used(method, kind: str) -> set[str]:
     """
     body, always = kind != "image", {"objective", "optimizer", "seed", "seeds", "uncertainty"}
     if method.uncertainty is not None:
-        always |= {"samples"} | _OF_UNCERTAINTY[method.uncertainty]
+        always |= {"samples", "calibration"} | _OF_UNCERTAINTY.get(method.uncertainty, set())
     if method.optimizer in CLASSICAL:
         return always | _OF_OPTIMIZER[method.optimizer]
     names = always | {"link", "steps", "stop", "held_out"} | _OF_OPTIMIZER[method.optimizer]
@@ -135,8 +135,8 @@ def _check_variational(method, problem, refuse) -> None:
         if method.input_noise:
             refuse("input_noise", "0 for natural-gradient, which compares values of the objective")
     if method.generator == "educated":
-        if not image and problem.measurements.model != "electrodes":
-            refuse("generator", "data of electrodes for pretrained networks; choose another generator")
+        if not image and problem.measurements.model == "neumann":
+            refuse("generator", "data of electrodes or boundary potentials for pretrained networks; choose another one")
         if not method.weights:
             refuse("weights", "the file of a pretrained network: --set weights=FILE; `eitdip train` makes one")
         if method.link != (trained := "bounded" if image else "exp"):
@@ -171,14 +171,18 @@ def _check_stop(method, problem, refuse) -> None:
 
 
 def _check_uncertainty(method, problem, refuse) -> None:
-    networks = method.objective == "variational" and method.optimizer in LOOP and method.generator not in FREE
-    if method.uncertainty == "laplace":
-        if not networks:
-            refuse("uncertainty", "none for this method: laplace is about the weights of a conductivity's network")
-        if method.seeds > 1:
-            refuse("seeds", "1 for uncertainty=laplace, which is around one network")
-        if method.misfit != "likelihood":
-            refuse("misfit", "likelihood for uncertainty=laplace")
+    fields = method.objective == "variational" and method.optimizer in LOOP
+    name, plain = method.uncertainty, method.misfit == "likelihood" and method.stop != "sure"
+    if not fields:
+        refuse("uncertainty", "none: there is no field of weights, as of dip-tv, or of cells, as of gn-tv")
+    if name == "ensemble" and method.seeds < 2:
+        refuse("seeds", "at least 2 for uncertainty=ensemble; 5 or more say something")
+    if name != "ensemble" and method.seeds > 1:
+        refuse("seeds", f"1 for uncertainty={name}, which is around one estimate")
+    if name in ("laplace", "dropout", "langevin") and method.generator in FREE:
+        refuse("uncertainty", f"cells or ensemble for a field of {method.generator}, which has no network")
+    if name in ("laplace", "langevin", "dropout", "cells") and not plain:
+        refuse("uncertainty", "ensemble for this misfit or stopping rule")
 
 
 def _check_sure(problem, refuse) -> None:

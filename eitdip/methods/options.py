@@ -142,10 +142,11 @@ class Method(Settings):
                           choices=("balanced", "paper"))  # fmt: skip
     uncertainty: str | None = setting("how far to trust each pixel: a posterior around the estimate", None,
                                       choices=UNCERTAINTIES)  # fmt: skip
-    prior_factor: float = setting("laplace: on the prior variances of the evidence, as calibration has found", 1.0,
-                                  above=0)  # fmt: skip
-    smooth: float = setting("laplace: correlation length of a smooth field beside the network, of the longest side; "
-                            "0 for none", 0.0, least=0, most=10)  # fmt: skip
+    prior_factor: float = setting("laplace, cells: on the prior variances of the evidence, as learnt from measurements "
+                                  "that were set aside", 1.0, above=0)  # fmt: skip
+    calibration: float = setting("uncertainty: on the deviations, as learnt from images of known truth", 1.0, above=0)
+    smooth: float = setting("laplace: correlation length of a smooth field beside the network, over the longest side, "
+                            "0 for none; cells: that of the prior, 0 for 0.3", 0.0, least=0, most=10)  # fmt: skip
     samples: int = setting("uncertainty: fields drawn from the posterior and written", 0, least=0, most=10**5)
 
     def completed(self, kind: str) -> "Method":
@@ -177,6 +178,7 @@ class Running(Settings):
     device: str = setting("where network and penalties run; finite elements run on the CPU", "cpu",
                           choices=("cpu", "cuda"))  # fmt: skip
     checkpoint_seconds: float = setting("time between checkpoints", 20.0, least=0)
+    scratch: str = setting("uncertainty=laplace: folder for 1 GB or so of a Jacobian's rows; in memory if empty", "")
 
 
 def method(name: str, settings: dict | None = None) -> Method:

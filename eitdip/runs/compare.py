@@ -27,6 +27,9 @@ from eitdip.runs.earlier import checkpoints, remove, results
 # What a run says beside its errors: where it stands in result.json, and whether less or more is better.
 COLUMNS = {name: ("metrics", name, better) for name, better in BETTER.items()} | {
     "misfit": ("misfit", None, None),  # neither: it should be 1
+    "95 % coverage": ("uncertainty", "coverage.95", None),  # neither: it should be 0.95
+    "log density": ("uncertainty", "log_density", max),
+    "held-out log-likelihood": ("uncertainty", "held_out_log_likelihood", max),
     "seconds": ("step seconds", 0, min),  # of all sessions that a run took
     "steps": ("iterations", 0, None),
     "memory MiB": ("memory", 0, None),  # the first method pays less: libraries stay loaded
@@ -243,7 +246,11 @@ def value_of(result: dict, column: str) -> float | None:
     value = result.get(name)
     if value is None or part is None:
         return value
-    return value.get(part) if isinstance(value, dict) else value[part] if value else None
+    if not isinstance(value, dict):
+        return value[part] if value else None
+    for key in str(part).split("."):
+        value = (value or {}).get(key)
+    return value
 
 
 def table(entries: list[Entry]) -> list[dict[str, str]]:

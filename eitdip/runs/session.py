@@ -207,7 +207,7 @@ class _Work:
         self.problem.model.restore(self.problem.state)
         method = self.method.completed(self.problem.unknown.kind)
         with self.stopwatch("uncertainty"):
-            return posterior(self.problem, method, results, self.comm, show=show)
+            return posterior(self.problem, method, results, self.running, self.comm, show)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """F(x), by a solver in the state from which seeds start."""

@@ -223,6 +223,7 @@ def matrix_free_laplace(
     rank: int = 400,
     samples: int = 64,
     seed: int = 0,
+    factor: float = 1.0,
     show: bool = False,
 ) -> MatrixFreeLaplace:
     """The posterior at the present weights of a network, by products with J and A.
@@ -236,6 +237,7 @@ def matrix_free_laplace(
         rank: k of the approximation, the more the less is left to samples.
         samples: Of the rest; 0 neglects it.
         seed: Of test directions and samples.
+        factor: By which the prior variances that the evidence finds are multiplied.
         show: Whether there are progress bars.
 
     Raises:
@@ -254,4 +256,4 @@ def matrix_free_laplace(
     shift = at.forward(products.fields(weights[None]))[0, at.fitted]
     target = left.T @ (at.residual[at.fitted] + shift)
     amplitudes = most_likely(np.diag(values**2)[None], target)
-    return MatrixFreeLaplace(MatrixFreePrior(products, seen, amplitudes, seed, samples, show))
+    return MatrixFreeLaplace(MatrixFreePrior(products, seen, amplitudes, seed, samples, show), factor)
