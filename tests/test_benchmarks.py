@@ -219,3 +219,21 @@ def test_the_protocol_of_methods_keeps_runs_and_makes_its_table(tmp_path, capsys
     assert f"| concentric | 5 % | **{np.median(errors):.3f}** ± {np.ptp(errors) / 2:.3f} |" in table
     assert "| **runs** | | 2 |" in table
     assert table in capsys.readouterr().out
+
+
+def test_what_tuning_does_to_tanks_is_told_against_the_network_alone():
+    from benchmarks.quality.tuned_tanks import table
+
+    common = {"level": 1, "seconds": 2.0, "true": 3, "missed": 1, "invented": 0}
+    chi2 = ({"chi2": 4.0, "chi2 with model error": 1.0}, {"chi2": 6.0, "chi2 with model error": 2.0})
+    found = {
+        "network alone": [common | each | {"thresholds": 0.5, "likeliest": 0.6} for each in chi2],
+        "all weights": [
+            common | each | {"thresholds": 0.9, "likeliest": s} for each, s in zip(chi2, (0.4, 0.6), strict=True)
+        ],
+    }
+    rows = table(found).splitlines()
+    assert len(rows) == 4 and len({row.count("|") for row in rows}) == 1
+    assert rows[3] == (
+        "| all weights | 5.00 | 1.50 | 0.900, +0.300 +- 0.000 | 0.500, -0.100 +- 0.071 | 2 of 6 | 0 | 2.0 |"
+    )
