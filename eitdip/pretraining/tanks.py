@@ -1,7 +1,8 @@
 """Pairs for electrode tanks: one-step images of simulated tanks, and the classes of what is in them.
 
-A simulated tank is a transfer matrix, so all that can differ between two measurements of it is drawn anew each time it
-is used: which electrodes are there, how the tank is turned and mirrored, the instrument's gains and offsets, noise.
+A simulated tank is a transfer matrix, or one of flux moments where the whole boundary is driven, so all that can differ
+between two measurements of it is drawn anew each time it is used: which electrodes are there, how the tank is turned
+and mirrored, the instrument's gains and offsets, noise.
 """
 
 import hashlib
@@ -66,9 +67,13 @@ class Layout:
     images: OneStep
 
     def measured(self, transfer: np.ndarray) -> np.ndarray:
-        """Difference data (K, M) of a transfer matrix minus that of the empty tank, (L, L), 1 / background."""
-        tables = self.problem.measurements
-        return tables.sources @ transfer @ tables.moments.T / self.problem.unknown.start
+        """Difference data (K, M) of a transfer matrix minus that of the empty tank, (L, L), 1 / background.
+
+        Or of flux moments of boundary functions, which are as large as the background, not as small.
+        """
+        tables, start = self.problem.measurements, self.problem.unknown.start
+        data = tables.sources @ transfer @ tables.moments.T
+        return data * start if tables.model == "dirichlet" else data / start
 
     def disturbed(self, data: np.ndarray, errors: TankErrors, rng: np.random.Generator) -> np.ndarray:
         """Difference data (K, M) with errors of the instrument."""
@@ -79,6 +84,7 @@ class Layout:
         relative = errors.common * rng.standard_normal() + errors.gain * rng.standard_normal((injections, 1))
         relative = relative + errors.channel * rng.standard_normal(channels)
         contact = errors.contact * unit * rng.standard_normal(electrodes) / np.abs(tables.sources).max()
+        contact *= tables.model == "electrodes"
         error = errors.offset * unit * rng.standard_normal(channels) + (tables.sources * contact) @ tables.moments.T
         error += errors.white * deviation * rng.standard_normal(data.shape)
         return data + size * (relative * data + error)
@@ -111,8 +117,9 @@ class TankPairs(PairSource):
         self._trained, self.held = len(tanks) - held, held
         tank = layouts[0].problem.measurements.geometry
         self.symmetries = Symmetries.of(
-            tank, tanks.classes.shape[1:], layouts[0].images.window, layouts[0].images.shape
-        )
+            tank, tanks.classes.shape[1:], layouts[0].images.window, layouts[0].images.shape,
+            functions=0 if layouts[0].problem.measurements.model == "electrodes" else tanks.transfer.shape[1],
+        )  # fmt: skip
         self.task = task(layouts)
         words = [tanks.hash, asdict(self.errors), seed, held, self.task]
         self.hash = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
@@ -153,9 +160,11 @@ class TankPairs(PairSource):
 def task(layouts: list[Layout]) -> dict:
     """What a network for these layouts is good for."""
     tables, images = layouts[0].problem.measurements, layouts[0].images
+    names = {"electrodes": ("electrode tank", "electrodes"), "dirichlet": ("boundary potentials", "functions")}
+    problem, counted = names[tables.model]
     return {
-        "problem": "electrode tank",
-        "electrodes": tables.sources.shape[1],
+        "problem": problem,
+        counted: tables.sources.shape[1],
         "pixels": list(images.shape),
         "channels": images.channels,
         "patterns": _digest(np.sign(tables.sources), tables.moments),

@@ -42,10 +42,10 @@ def refuse_others(problem: Problem) -> None:
     """Make sure that networks can be pretrained for a body.
 
     Raises:
-        OptionError: If its boundary is driven without electrodes.
+        OptionError: If currents are driven through its boundary without electrodes.
     """
-    if problem.measurements.model != "electrodes":
+    if problem.measurements.model == "neumann":
         raise OptionError(
-            f"{problem.name}: got {problem.measurements.model} data, expected those of electrodes for pretrained "
+            f"{problem.name}: got neumann data, expected those of electrodes or of boundary potentials for pretrained "
             "networks; use another method"
         )

@@ -255,13 +255,13 @@ def forward_model(
         return fem.CompleteElectrodeModel(
             domain, measurements.sources, measurements.contact_impedance, measurements.moments, **kwargs
         )
-    basis = _boundary_functions(domain, measurements.sources.shape[1])
+    basis = boundary_functions(domain, measurements.sources.shape[1])
     kind = fem.DirichletModel if measurements.model == "dirichlet" else fem.NeumannModel
     return kind(domain, measurements.sources @ basis, measurements.moments @ basis, **kwargs)
 
 
-def _boundary_functions(domain: Domain, count: int) -> np.ndarray:
-    """Trigonometric functions or spherical harmonics without the constant, shape (count, nB)."""
+def boundary_functions(domain: Domain, count: int) -> np.ndarray:
+    """Trigonometric functions or spherical harmonics but the constant at the boundary's nodes, shape (count, nB)."""
     if domain.dimension == 2:
         return fem.trigonometric(domain, count // 2)
     return spherical_harmonics(domain, round(np.sqrt(count + 1)) - 1)  # count = order (order + 2)
@@ -274,7 +274,7 @@ def _other_misfits(measurements: Measurements, body: Body, data: np.ndarray, cho
 
     def kohn_vogelius():
         domain = body.domain
-        waves = _boundary_functions(domain, measurements.sources.shape[1])
+        waves = boundary_functions(domain, measurements.sources.shape[1])
         dual = fem.dual_functions(body.discretization, measurements.moments @ waves)
         model = fem.KohnVogelius(domain, measurements.sources @ waves, data @ dual, **choices)
         empty = np.full(model.domain.shape, body.start)

@@ -5,6 +5,9 @@ electrodes, noise, gains and the tank's own symmetries can be drawn anew wheneve
 the empty tank is measured too, and most of a tank's imperfections cancel.
 
 All is in units of the tank: for a background sigma0 (S/m) matrices are to be divided by sigma0.
+
+Of a body whose whole boundary is driven the same is done with the matrix of flux moments of boundary potentials, both
+in a basis of boundary functions, which is to be multiplied by sigma0.
 """
 
 import hashlib
@@ -20,9 +23,10 @@ from eitdip import __version__
 from eitdip.data.streams import stream
 from eitdip.data.transfers import record
 from eitdip.errors import OptionError
-from eitdip.fem import CompleteElectrodeModel
+from eitdip.fem import CompleteElectrodeModel, DirichletModel
 from eitdip.mesh import Ball, Cylinder, Domain, Tank
 from eitdip.phantoms import Phantom, random_ellipsoids, random_shapes
+from eitdip.problems.bodies import boundary_functions
 from eitdip.ranks.collectives import alone, world
 
 SIDES = {2: 128, 3: 48}  # pixels of the classes along the largest extent, over the tank's bounding square or box
@@ -49,6 +53,7 @@ class TankFamily:
         low, high: Contrasts of resistive and of conductive objects.
         sizes: Half extents of objects over the radius, about; objects in solids are ellipsoids.
         touching: Share of tanks whose objects may touch or overlap.
+        functions: Of a tank without electrodes: number of boundary functions that span potentials and moments.
     """
 
     tank: Tank | Cylinder | Ball
@@ -64,10 +69,14 @@ class TankFamily:
     high: tuple[float, float] = (8.0, 150.0)
     sizes: tuple[float, float] = (0.13, 0.42)
     touching: float = 0.1
+    functions: int = 0
 
     def __post_init__(self):
-        if self.tank.electrode_count < 2:
-            raise OptionError(f"tank: got {self.tank.electrode_count} electrodes, expected at least 2")
+        if (self.tank.electrode_count < 2) == (self.functions < 2):
+            raise OptionError(
+                f"tank: got {self.tank.electrode_count} electrodes and {self.functions} boundary functions, expected "
+                "at least 2 of either"
+            )
         if self.edges is None:
             object.__setattr__(self, "edges", EDGES[self.tank.dimension])
         for name, (least, largest) in (("edges", self.edges), ("contact", self.contact)):
@@ -95,7 +104,8 @@ def simulate_tanks(family: TankFamily, seed: int, number: int) -> tuple[np.ndarr
         number: Which mesh, >= 0.
 
     Returns:
-        Transfer matrices minus that of the empty tank, float32 (PER_MESH, L, L), 1 / background; classes, uint8
+        Transfer matrices minus that of the empty tank, float32 (PER_MESH, L, L), 1 / background, or matrices of flux
+        moments, times the background; classes, uint8
         (PER_MESH, *family.pixels), row 0 at the top, slice 0 at the bottom: 0 water, 1 resistive, 2 conductive.
     """
     fine, bodies, _ = _simulated(family, seed, number)
@@ -115,7 +125,7 @@ def compare_tanks(family: TankFamily, model: CompleteElectrodeModel, background:
     """
     fine, bodies, water = _simulated(family, seed, number)
     samples = _samples(family, model.discretization.domain)
-    cells = np.stack([logarithm.ravel()[samples].mean(axis=1) for _, logarithm in bodies])
+    cells = np.stack([_mixed(logarithm.ravel()[samples], family.tank.dimension) for _, logarithm in bodies])
     full = model.transfer(background * water[:, None] * np.exp(cells))
     return fine, background * (full - model.transfer(np.full((1, cells.shape[1]), background)))
 
@@ -130,11 +140,9 @@ def _simulated(family: TankFamily, seed: int, number: int):
     change = rng.uniform(0, family.contact_change) * rng.standard_normal(len(contact))
     water, samples = np.exp(family.water * rng.standard_normal(PER_MESH)), _samples(family, domain)
     bodies = [_classes_and_contrasts(family, _objects(family, rng)) for _ in range(PER_MESH)]
-    # Between two phases in the plane the geometric mean is Keller's and Dykhne's law of mixtures; the arithmetic mean
-    # would enlarge metal by about half a cell and shrink insulators, in solids too.
-    cells = [logarithm.ravel()[samples].mean(axis=1) for _, logarithm in bodies]
-    empty = _model(domain, contact).transfer(np.ones((1, len(domain.cells))))
-    full = _model(domain, contact * np.exp(change)).transfer(water[:, None] * np.exp(cells))
+    cells = [_mixed(logarithm.ravel()[samples], domain.dimension) for _, logarithm in bodies]
+    empty = _responses(family, domain, contact, np.ones((1, len(domain.cells))))
+    full = _responses(family, domain, contact * np.exp(change), water[:, None] * np.exp(cells))
     return full - empty, bodies, water
 
 
@@ -155,6 +163,15 @@ def record_tanks(path, family: TankFamily, count: int, seed: int = 0, comm=None)
     provenance |= {"pixels": SIDES[family.tank.dimension]}
     make = partial(simulate_tanks, family, seed)
     return record(path, -(-count // PER_MESH), make, provenance, world() if comm is None else comm)
+
+
+def _responses(family: TankFamily, domain: Domain, contact: np.ndarray, conductivities: np.ndarray) -> np.ndarray:
+    """Transfer matrices, or flux moments of boundary functions, shape (B, L, L)."""
+    if family.functions:
+        functions = boundary_functions(domain, family.functions)
+        model = DirichletModel(domain, functions, comm=alone(), solver="cholesky")
+        return np.array([model(sigma) for sigma in conductivities])
+    return _model(domain, contact).transfer(conductivities)
 
 
 def _model(domain: Domain, contact: np.ndarray) -> CompleteElectrodeModel:
@@ -193,7 +210,7 @@ def _shifts(tank, moved: np.ndarray, angle: np.ndarray, height: np.ndarray) -> n
     """Of angles, rad: linear around the axis between the electrodes' ends, and along it between the rings."""
     middles = np.radians(tank.first) + 2 * np.pi * np.arange(tank.electrodes) / tank.electrodes
     shift = np.zeros(len(angle))
-    rings = zip(tank.half_angles, moved.reshape(len(tank.rings), -1), np.eye(len(tank.rings)), strict=True)
+    rings = zip(tank.half_angles, np.split(moved, max(len(tank.rings), 1)), np.eye(len(tank.rings)), strict=False)
     for half, ends_moved, share in rings:
         ends = np.sort(np.concatenate([middles - half, middles + half]) % (2 * np.pi))
         shift += np.interp(height, tank.heights, share) * np.interp(angle, ends, ends_moved, period=2 * np.pi)
@@ -216,6 +233,16 @@ def _samples(family: TankFamily, domain: Domain) -> np.ndarray:
     place = np.clip(shape * (0.5 + 0.5 * (points - middle) / half), 0, shape - 1).astype(int)
     place[..., 1] = shape[1] - 1 - place[..., 1]
     return np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)[::-1]), family.pixels)
+
+
+def _mixed(logarithms: np.ndarray, dimension: int) -> np.ndarray:
+    """Logarithm of what a cell conducts, from those at points in it, shape (C, q).
+
+    Between two phases in the plane the geometric mean is Keller's and Dykhne's law of mixtures; the arithmetic mean
+    would enlarge metal by about half a cell and shrink insulators. In space cubic roots are averaged, the law of
+    Landau, Lifshitz and Looyenga: the geometric mean would shrink metal.
+    """
+    return logarithms.mean(axis=1) if dimension == 2 else 3 * np.log(np.exp(logarithms / 3).mean(axis=1))
 
 
 def _objects(family: TankFamily, rng: np.random.Generator) -> Phantom:

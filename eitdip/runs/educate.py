@@ -75,11 +75,11 @@ def tank_family(problem: Problem, resistive: float, conductive: float):
     """What tanks like a problem's may be, as `eitdip.problems.simulate_transfer.TankFamily`.
 
     Args:
-        problem: With electrodes.
+        problem: With electrodes, or with boundary potentials.
         resistive, conductive: Contrasts, in about whose middle those of objects are drawn.
 
     Raises:
-        OptionError: If it has no electrodes, or brings a mesh.
+        OptionError: If it is driven by currents without electrodes, or brings a mesh.
     """
     from eitdip.problems.simulate_transfer import TankFamily
 
@@ -87,9 +87,11 @@ def tank_family(problem: Problem, resistive: float, conductive: float):
     tank, impedance = problem.measurements.geometry, problem.measurements.contact_impedance
     if isinstance(tank, Domain):
         raise OptionError(f"{problem.name}: got data that bring a mesh, expected a round tank, which is meshed anew")
+    low, high = ((contrast / _SPREAD, contrast * _SPREAD) for contrast in (resistive, conductive))
+    if impedance is None:
+        return TankFamily(tank, low=low, high=high, functions=problem.measurements.sources.shape[1])
     # In the unit of radius / background, between a third of the least and three times the largest.
     contact = np.array([impedance.min() / 3, impedance.max() * 3]) * problem.unknown.start / tank.radius
-    low, high = ((contrast / _SPREAD, contrast * _SPREAD) for contrast in (resistive, conductive))
     return TankFamily(tank, contact=tuple(contact.tolist()), low=low, high=high)
 
 

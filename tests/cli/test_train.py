@@ -184,24 +184,26 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_other_problems_are_refused(gmsh, tmp_path, capsys):
-    files = Files(tmp_path)
-    line = refused(capsys, "train", files["dtn"], "--out", tmp_path / "w.safetensors", *words(h=0.3))
-    assert "got dirichlet data, expected those of electrodes for pretrained networks" in line
-
-
-def test_a_solid_is_trained_for_and_reconstructed(gmsh, tmp_path, capsys, monkeypatch):
-    """A tank with two rings of electrodes, by the same commands."""
+@pytest.mark.parametrize(
+    "name, pixels, driven, h",
+    [
+        ("cylinder", [11, 32, 32], {"electrodes": 8}, 0.45),
+        ("dtn", [64, 64], {"functions": 8}, 0.3),
+        ("ball", [32, 32, 32], {"functions": 8}, 0.45),
+    ],
+)
+def test_other_bodies_are_trained_for_and_reconstructed(name, pixels, driven, h, gmsh, tmp_path, capsys, monkeypatch):
+    """Solids with electrodes, and bodies whose whole boundary is driven, by the same commands."""
     monkeypatch.setattr(simulate_transfer, "PER_MESH", 4)
-    monkeypatch.setattr(simulate_transfer, "EDGES", {3: (0.4, 0.5)})
-    data, out = Files(tmp_path)["cylinder"], tmp_path / "solid.safetensors"
-    settings = words(**SMALL, **SHORT, h=0.45, tanks=8, patch=2)
+    monkeypatch.setattr(simulate_transfer, "EDGES", {2: (0.2, 0.25), 3: (0.4, 0.5)})
+    data, out = Files(tmp_path)[name], tmp_path / "body.safetensors"
+    settings = words(**SMALL, **SHORT, h=h, tanks=8, patch=2)
     assert eitdip("train", data, "--out", out, *settings) == 0
     weights = Weights.load(out)
-    assert weights.architecture == Network(**SMALL, patch=2).architecture(8, 3, 3)
-    assert weights.task["pixels"] == [11, 32, 32] and weights.task["electrodes"] == 8
+    assert weights.architecture == Network(**SMALL, patch=2).architecture(8, 3, len(pixels))
+    assert weights.task["pixels"] == pixels and weights.task | driven == weights.task
     assert "wrote" in capsys.readouterr().out
-    command = ["reconstruct", data, "--method", "educated", *words(weights=out, h=0.45, steps=3)]
+    command = ["reconstruct", data, "--method", "educated", *words(weights=out, h=h, steps=3)]
     assert eitdip(*command, "--out", tmp_path / "r") == 0
     result = json.loads((tmp_path / "r" / "result.json").read_text())
     assert result["iterations"] == [3] and result["misfit"] > 0

@@ -1,5 +1,6 @@
 """The method "educated": a pretrained network in the same loop as everything else."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,7 @@ from eitdip.methods.names import TUNED as NAMES
 from eitdip.methods.objectives import objective
 from eitdip.methods.options import method
 from eitdip.methods.parameterizations import parameterization
-from eitdip.pretraining.tasks import fitting
+from eitdip.pretraining.tasks import fitting, refuse_others
 from eitdip.pretraining.weights import Weights
 from eitdip.reconstruction import reconstruct
 from tests.cases.images import IMAGES
@@ -255,9 +256,17 @@ class TestBodies:
             with pytest.raises(CheckpointError, match=r"\.safetensors: trained for .*, expected .* for this problem"):
                 start(given(name), method("educated", {"weights": file(other)}), seed=0)
 
-    def test_other_bodies_are_refused(self, file):
+    def test_currents_without_electrodes_are_refused(self, file):
+        dirichlet = given("dtn")
+        neumann = replace(dirichlet, measurements=replace(dirichlet.measurements, model="neumann"))
+        with pytest.raises(OptionError, match="expected data of electrodes or boundary potentials for pretrained"):
+            start(neumann, method("educated", {"weights": file("cem")}), seed=0)
+        with pytest.raises(OptionError, match="got neumann data, expected those of electrodes or of bound"):
+            refuse_others(neumann)
+
+    def test_networks_of_electrodes_are_none_for_boundary_potentials(self, file):
         for name in ("dtn", "ball"):
-            with pytest.raises(OptionError, match="expected data of electrodes for pretrained networks"):
+            with pytest.raises(CheckpointError, match="trained for problem electrode tank, expected boundary"):
                 start(given(name), method("educated", {"weights": file("cem")}), seed=0)
 
     def test_solids_are_bodies_too(self, tmp_path):

@@ -129,7 +129,8 @@ def _killed(path) -> None:
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"tank": Tank(0.1)}, "tank: got 0 electrodes"),
+        ({"tank": Tank(0.1)}, "tank: got 0 electrodes and 0 boundary functions, expected at least 2 of either"),
+        ({"functions": 4}, "tank: got 8 electrodes and 4 boundary functions"),
         ({"edges": (0.2, 0.1)}, "edges: got 0.2 to 0.1"),
         ({"contact": (0.0, 1.0)}, "contact: got 0.0 to 1.0"),
     ],

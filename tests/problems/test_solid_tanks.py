@@ -1,4 +1,4 @@
-"""Solids: simulated tanks, their symmetries, one-step images and the physical step, by the classes of plane tanks."""
+"""Solids and bodies without electrodes: simulation, symmetries, one-step images, by the classes of plane tanks."""
 
 from dataclasses import replace
 
@@ -7,14 +7,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from eitdip.errors import OptionError
-from eitdip.fem import CompleteElectrodeModel
-from eitdip.mesh import Ball, Cylinder
-from eitdip.phantoms import Ellipsoid, Phantom
+from eitdip.fem import CompleteElectrodeModel, DirichletModel
+from eitdip.mesh import Ball, Cylinder, Tank
+from eitdip.phantoms import Ellipsoid, Inclusion, Phantom
+from eitdip.pretraining.tanks import Layout
 from eitdip.problems import simulate_transfer
-from eitdip.problems.bodies import Meshing, prepare
+from eitdip.problems.bodies import Meshing, boundary_functions, prepare
 from eitdip.problems.one_step import OneStep
 from eitdip.problems.physical_step import PhysicalStep
-from eitdip.problems.simulate_bodies import simulate_electrodes
+from eitdip.problems.simulate_bodies import simulate_dirichlet, simulate_electrodes
 from eitdip.problems.simulate_transfer import TankFamily, simulate_tanks
 from eitdip.problems.symmetries import Symmetries
 from eitdip.ranks.collectives import alone
@@ -26,6 +27,7 @@ PERFECT = {"electrode_error": 0.0, "wall_error": 0.0, "contact_spread": 0.0, "co
            "contact": (1e-2, 1e-2)}  # fmt: skip
 # Nothing about it is symmetric.
 CENTER, RADIUS = (0.4, 0.25, 0.2), 0.3
+DISC = Phantom("disc", (Inclusion((0.4, 0.25), (0.3, 0.3), 0.0, 5.0),))
 BODY = Phantom("ball", (Ellipsoid(CENTER, (RADIUS,) * 3, 5.0),))
 
 
@@ -164,3 +166,50 @@ def test_the_step_knows_the_truth(problem, images):
     other = Phantom("mirrored", (replace(BODY.inclusions[0], center=(0.4, 0.25, -0.2)),))
     right, none, wrong = misfit(BODY), misfit(Phantom("none", ())), misfit(other)
     assert 5 * right < none and 5 * right < wrong
+
+
+class TestBoundaryPotentials:
+    """Bodies whose whole boundary is driven: the matrix of flux moments in place of that of voltages."""
+
+    @pytest.mark.parametrize("body, count", [(Tank(1.0), 6), (Ball(1.0), 15)])
+    def test_symmetries_turn_functions_as_they_turn_images(self, body, count):
+        shape = (16,) * body.dimension
+        symmetries = Symmetries.of(body, TankFamily(body, functions=count).pixels, 1.05, shape, count)
+        assert len(symmetries) == 32 * (body.dimension - 1)
+        products = symmetries.turns @ symmetries.turns.swapaxes(1, 2)
+        assert_allclose(products, np.broadcast_to(np.eye(count), products.shape), atol=1e-12)
+        first = DISC if body.dimension == 2 else BODY
+        classes = simulate_transfer._classes_and_contrasts(TankFamily(body, functions=count), first)[0]
+        axis = 1.05 * ((np.arange(16) + 0.5) / 8 - 1)
+        numbers, bodies = [1, 5, 17, 30, len(symmetries) - 3], [first]
+        for number in numbers:
+            mass = symmetries.shares(number, classes)[2].astype(float)
+            middle = [(mass.sum(axis=tuple({*range(body.dimension)} - {i})) @ axis) / mass.sum()
+                      for i in reversed(range(body.dimension))]  # fmt: skip
+            middle[1] *= -1
+            bodies.append(Phantom("turned", (replace(first.inclusions[0], center=tuple(middle)),)))
+        domain = body.mesh(0.1 if body.dimension == 2 else 0.14)
+        model = DirichletModel(domain, boundary_functions(domain, count), comm=alone())
+        empty = model(np.ones(len(domain.cells)))
+        original, *turned = (model(each.on_domain(domain, 1.0)) - empty for each in bodies)
+        for number, matrix in zip(numbers, turned, strict=True):
+            expected = symmetries.transfer(number, original)
+            assert np.linalg.norm(matrix - expected) < 0.12 * np.linalg.norm(expected)
+
+    @pytest.mark.parametrize("body", [Tank(1.0), Ball(1.0)])
+    def test_what_is_simulated_is_what_is_measured(self, body, monkeypatch):
+        """Flux moments of another mesh, and the one-step image of them."""
+        phantom = DISC if body.dimension == 2 else BODY
+        sizes = {"h": 0.06} if body.dimension == 2 else {"h": 0.15}
+        data = simulate_dirichlet(phantom, body, order=3, moments=4, background=0.7, noise=1e-4, **sizes)
+        problem = prepare(data, Meshing(h=0.08 if body.dimension == 2 else 0.3), alone())
+        images = OneStep(problem, size=20)
+        monkeypatch.setattr(simulate_transfer, "_objects", lambda family, rng: phantom)
+        edges = (0.07, 0.07) if body.dimension == 2 else (0.14, 0.14)
+        family = TankFamily(body, edges=edges, functions=data.sources.shape[1], **PERFECT)
+        found = Layout(problem, images).measured(simulate_tanks(family, 0, 0)[0][0])
+        measured = images.difference(problem)
+        assert np.linalg.norm(found - measured) < 0.2 * np.linalg.norm(measured)
+        place = np.unravel_index(images(measured[None])[0, 2].argmax(), images.shape)
+        place = 1.05 * ((np.array(place[::-1]) + 0.5) / 10 - 1) * np.array([1, -1, 1])[: body.dimension]
+        assert np.linalg.norm(place - phantom.inclusions[0].center) < 0.3
