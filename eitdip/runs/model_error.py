@@ -107,7 +107,7 @@ def estimate(problem: Problem, simulated: Simulated | None = None, comm=None) ->
     from eitdip.runs.educate import tank_family
 
     if problem.unknown.kind == "image" or problem.measurements.model != "electrodes":
-        raise OptionError(f"{problem.name}: got data without electrodes, expected those of an electrode tank")
+        raise OptionError(f"{problem.name}: got a problem without electrodes, expected those of electrodes in a tank")
     simulated = simulated or Simulated()
     family, errors = tank_family(problem, simulated.resistive, simulated.conductive), TankErrors(size=simulated.size)
     samples = sample(problem, family, errors, simulated.pairs_seed, simulated.tanks, comm)
