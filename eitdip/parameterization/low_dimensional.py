@@ -12,17 +12,17 @@ class Discs(nn.Module):
 
     Each disc has four numbers: x to the right and y upwards in units of half the longest side of the image, log radius
     in the same unit, and its contrast in the raw field, which for conductivities is that of the logarithm. They are
-    mean + deviation * weights.
+    mean + deviation * weights, where the deviation is not 0; others are known, and have no weight.
 
     Args:
         shape: (H, W) of the image.
         mean: Of the numbers before the data, shape (discs, 4).
-        deviation: Of the numbers before the data, same shape, > 0.
+        deviation: Of the numbers before the data, same shape, >= 0.
         width: Of the rims, > 0: at least half a pixel, or the field has no useful slope by the place of a disc.
 
     Raises:
         ShapeError: If mean and deviation are not (discs, 4).
-        OptionError: If a deviation or the width is not > 0.
+        OptionError: If a deviation is negative or all are 0, or the width is not > 0.
     """
 
     def __init__(self, shape: tuple[int, int], mean: np.ndarray, deviation: np.ndarray, width: float = 0.03):
@@ -30,18 +30,20 @@ class Discs(nn.Module):
         mean, deviation = (torch.as_tensor(np.asarray(part, float)) for part in (mean, deviation))
         if mean.ndim != 2 or mean.shape[1] != 4 or deviation.shape != mean.shape:
             raise ShapeError(f"discs: got {tuple(mean.shape)} and {tuple(deviation.shape)}, expected twice (discs, 4)")
-        if not (deviation > 0).all() or not width > 0:
-            raise OptionError("discs: got a deviation or a width that is not > 0")
+        if not (deviation >= 0).all() or not deviation.any() or not width > 0:
+            raise OptionError("discs: got a negative deviation, none > 0, or a width that is not > 0")
         self.shape, self.width = tuple(shape), float(width)
         rows, columns = ((2 * torch.arange(side).double() + 1 - side) / max(shape) for side in shape)
         self.register_buffer("points", torch.stack(torch.meshgrid(columns, -rows, indexing="xy")), persistent=False)
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
-        self.weights = nn.Parameter(torch.zeros_like(mean))
+        self.weights = nn.Parameter(torch.zeros(int((deviation > 0).sum()), dtype=torch.float64))
 
     def numbers(self) -> torch.Tensor:
         """x, y, log radius and contrast of each disc at the present weights, shape (discs, 4)."""
-        return self.mean + self.deviation * self.weights
+        moved = self.mean.clone()
+        moved[self.deviation > 0] += self.deviation[self.deviation > 0] * self.weights
+        return moved
 
     def forward(self) -> torch.Tensor:
         x, y, radius, contrast = self.numbers().T[..., None, None]

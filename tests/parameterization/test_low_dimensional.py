@@ -13,7 +13,7 @@ def discs(weights=None, shape=(80, 80), **options) -> Discs:
     made = Discs(shape, mean, np.full((2, 4), 0.1), **options)
     if weights is not None:
         with torch.no_grad():
-            made.weights.copy_(torch.as_tensor(weights, dtype=torch.float64))
+            made.weights.copy_(torch.as_tensor(weights, dtype=torch.float64).reshape(-1))
     return made
 
 
@@ -38,6 +38,13 @@ def test_weights_count_in_deviations():
     assert (larger > 1).sum() * (2 / 80) ** 2 == pytest.approx(np.pi * (0.2 * np.e) ** 2, rel=0.05)
 
 
+def test_known_numbers_have_no_weight():
+    made = Discs((8, 8), np.ones((1, 4)), [[0.5, 0.0, 0.0, 2.0]])
+    with torch.no_grad():
+        made.weights.copy_(torch.tensor([1.0, -1.0]))
+    np.testing.assert_allclose(made.numbers().detach(), [[1.5, 1.0, 1.0, -1.0]])
+
+
 def test_all_weights_have_slopes():
     made = discs([[0.1, 0.2, -0.3, 0.4], [0.5, -0.1, 0.2, 0.3]], shape=(12, 12), width=0.2)
     torch.autograd.gradcheck(lambda w: torch.func.functional_call(made, {"weights": w}, ()), made.weights)
@@ -60,7 +67,7 @@ def test_modes_and_level_sets():
 def test_bad_numbers_are_refused():
     with pytest.raises(ShapeError, match=r"discs: got \(4,\) and \(4,\)"):
         Discs((8, 8), np.zeros(4), np.ones(4))
-    with pytest.raises(OptionError, match="deviation or a width"):
+    with pytest.raises(OptionError, match="or a width that is not > 0"):
         discs(width=0.0)
     with pytest.raises(ShapeError, match=r"modes: got \(2, 3\), expected \(k, \*\(4,\)\)"):
         Modes(np.zeros(4), np.zeros((2, 3)))
