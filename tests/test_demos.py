@@ -39,7 +39,9 @@ SLOW = [
     ["images/instability.py", "--out", "{out}"],
     ["images/educate_a_prior.py", "--lessons", "800", "--steps", "400", "--out", "{out}"],
     ["images/what_a_prior_invents.py", "--out", "{out}"],
+    ["images/calibrated_ct.py", "--others", "2", "--size", "32", "--steps", "300", "--out", "{out}"],
     ["impedance/educated_tank.py", "--out", "{out}"],
+    ["impedance/how_sure_is_the_tank.py", "--out", "{out}"],
     ["impedance/laplace_against_a_chain.py", "--count", "300", "--out", "{out}"],
     ["theory/spectrum_of_a_prior.py", "--steps", "200", "--lessons", "800", "--out", "{out}"],
 ]

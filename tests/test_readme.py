@@ -35,7 +35,7 @@ def test_the_examples_for_tanks_run(tmp_path, monkeypatch, gmsh):
     for name in ("tank", "empty"):
         np.savetxt(f"{name}.txt", rng.uniform(0.1, 1, (16, 16)))
     save("tank.h5", cem())
-    first, own, educated, tank = (text for text in PYTHON if "ParallelCT" not in text)
+    first, own, educated, sure, tank = (text for text in PYTHON if "ParallelCT" not in text)
     assert "steps=200" in first and "Budget(100)" in own
     known = {}
     exec(first.replace("steps=200", "steps=3").replace('"tank.h5")', '"tank.h5", h=0.2)'), known)
@@ -47,6 +47,9 @@ def test_the_examples_for_tanks_run(tmp_path, monkeypatch, gmsh):
     smaller = educated.replace("channels=24, levels=2", "channels=4, levels=1, tanks=60, held_pairs=4")
     exec(smaller.replace("steps=1000", "steps=2").replace("steps=50", "steps=2, quiet=True"), known)
     assert known["solution"].results[0].iterations == 2 and (tmp_path / "w-examples.png").exists()
+    quick = 'uncertainty="laplace", steps=3, size=16, channels=8, quiet=True'
+    exec(sure.replace('"tank.h5")', '"tank.h5", h=0.2)').replace('uncertainty="laplace"', quick), known)
+    assert known["low"].shape == (16, 16) and 0 <= np.nanmax(known["metal"]) <= 1
     exec(tank, known)
 
 
