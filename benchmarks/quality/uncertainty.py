@@ -12,6 +12,7 @@ that were set aside. Rows are kept in --out, so an interrupted benchmark goes on
 import argparse
 import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,31 +53,47 @@ def ct(name: str, noise: float):
     return problem, configured(method("dip-tv"), {"link": "free", "steps": 1500, "held_out": 0.0, "stop": "budget"})
 
 
-PROBLEMS = {"disk": (disk, PHANTOMS), "ct": (ct, PICTURES)}
+# Photographs and shapes by turns, so that a few are of both kinds.
+_MIXED = tuple(name for pair in zip(PICTURES[:10], PICTURES[10:], strict=True) for name in pair)
+PROBLEMS = {"disk": (disk, PHANTOMS), "ct": (ct, _MIXED)}
 
 
-def row(kind: str, name: str, noise: float, seeds: int, aside: bool) -> dict[str, np.ndarray]:
+def row(kind: str, name: str, noise: float) -> dict[str, np.ndarray]:
     """Errors and deviations of one image on the scale, over the entries where the truth is known."""
     problem, wanted = PROBLEMS[kind][0](name, noise)
-    solutions = [finished(eitdip.solve(problem, wanted, seed=seed, quiet=True)) for seed in range(seeds)]
+    solution = finished(eitdip.solve(problem, wanted, quiet=True))
     problem.model.restore(problem.state)
     completed = wanted.completed(problem.unknown.kind)
-    laplace = posterior(problem, replace(completed, uncertainty="laplace"), solutions[0].results)
-    truth = problem.unknown.on_grid(problem.truth, laplace.shape)
-    compared = laplace.seen & np.isfinite(truth)
-    scale = laplace.variable.scale
-    fields = np.stack([scale(solution.field)[compared] for solution in solutions])
-    found = {
-        "error": scale(truth[compared]) - laplace.mean[compared],
+    laplace = posterior(problem, replace(completed, uncertainty="laplace"), solution.results)
+    true, compared = _truth(problem, laplace)
+    return {
+        "error": true - laplace.mean[compared],
         "deviation": np.stack([laplace.scaled(factor).deviation()[compared] for factor in FACTORS]),
-        "ensemble error": scale(truth[compared]) - fields.mean(axis=0),
-        "ensemble deviation": fields.std(axis=0, ddof=1) if seeds > 1 else np.zeros(0),
         "amplitude": laplace.prior.amplitudes.values,
-        "misfit": np.array(solutions[0].misfit),
+        "misfit": np.array(solution.misfit),
     }
-    if aside:
-        found["held-out factor"] = np.array(patterns_aside(problem, wanted))
-    return found
+
+
+def ensemble(kind: str, name: str, noise: float, seeds: int) -> dict[str, np.ndarray]:
+    """The same of the Gaussian through the fields of several seeds."""
+    problem, wanted = PROBLEMS[kind][0](name, noise)
+    asked = replace(wanted, seeds=seeds, uncertainty="ensemble")
+    found = finished(eitdip.solve(problem, asked, quiet=True)).posterior
+    true, compared = _truth(problem, found)
+    return {"ensemble error": true - found.mean[compared], "ensemble deviation": found.deviation()[compared]}
+
+
+def aside(kind: str, name: str, noise: float) -> dict[str, np.ndarray]:
+    """What patterns that were set aside ask for."""
+    problem, wanted = PROBLEMS[kind][0](name, noise)
+    return {"held-out factor": np.array(patterns_aside(problem, wanted))}
+
+
+def _truth(problem, found) -> tuple[np.ndarray, np.ndarray]:
+    """On the scale, (n,), and where it is known, in the shape of the field."""
+    truth = problem.unknown.on_grid(problem.truth, found.shape)
+    compared = found.seen & np.isfinite(truth)
+    return found.variable.scale(truth[compared]), compared
 
 
 def patterns_aside(problem, wanted) -> float:
@@ -131,12 +148,12 @@ def judged(rows: list[dict]) -> dict[str, list[dict[str, float]]]:
         for place, factor in enumerate(FACTORS):
             add(f"Laplace, prior x {factor:g}", error, row["deviation"][place])
         add("Laplace, learnt on others", error, learnt(rows, number, "error", own(0)) * row["deviation"][0])
-        if "held-out factor" in row:
+        if all("held-out factor" in each for each in rows):
             logs = np.log([np.maximum(each, 1e-300) for each in row["deviation"]])
             place = np.clip(np.interp(np.log(row["held-out factor"]), np.log(FACTORS), range(len(FACTORS))), 0, 5)
             low = min(int(place), len(FACTORS) - 2)
             add("Laplace, patterns set aside", error, np.exp(logs[low] + (place - low) * (logs[low + 1] - logs[low])))
-        if row["ensemble deviation"].size:
+        if all("ensemble deviation" in each for each in rows):
             spread = lambda row: row["ensemble deviation"]  # noqa: E731
             add("ensemble, raw", row["ensemble error"], spread(row))
             factor = learnt(rows, number, "ensemble error", spread)
@@ -180,13 +197,18 @@ def main() -> None:
     folder, rows, names = chosen.out / f"{chosen.problem}-{noise:g}", [], PROBLEMS[chosen.problem][1][: chosen.images]
     make_folder(folder)
     for name in names:
-        path = folder / f"{name}.npz"
-        if not path.exists():
-            buffer = io.BytesIO()
-            np.savez(buffer, **row(chosen.problem, name, noise, chosen.seeds, chosen.aside))
-            write_atomically(path, buffer.getvalue())
-        with np.load(path) as kept:
-            rows.append(dict(kept))
+        known = {"": partial(row, chosen.problem, name, noise)}
+        known |= {"-ensemble": partial(ensemble, chosen.problem, name, noise, chosen.seeds)} if chosen.seeds > 1 else {}
+        known |= {"-aside": partial(aside, chosen.problem, name, noise)} if chosen.aside else {}
+        rows.append({})
+        for ending, compute in known.items():
+            path = folder / f"{name}{ending}.npz"
+            if not path.exists():
+                buffer = io.BytesIO()
+                np.savez(buffer, **compute())
+                write_atomically(path, buffer.getvalue())
+            with np.load(path) as kept:
+                rows[-1] |= dict(kept)
         raw = scores(rows[-1]["error"], rows[-1]["deviation"][0])
         print(name, *(f"{key} {value:.3g}" for key, value in raw.items()), flush=True)
     show(folder, table(rows, list(names)))
