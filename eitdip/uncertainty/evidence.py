@@ -15,7 +15,8 @@ from scipy.optimize import minimize
 
 from eitdip.errors import LinearSolverError
 
-_RANGE = 1e-8, 1e8  # of amplitudes; a result at a bound says that the data cannot tell
+_RANGE = 1e-8, 1e8  # of amplitudes
+_SAME = 0.1  # an evidence that is smaller by less than exp(-0.1) is as good
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class Amplitudes:
     Args:
         values: v_b, one per covariance.
         log_evidence: Of the whitened data.
-        undecided: Numbers of the covariances whose amplitude is at a bound: the data cannot tell it.
+        undecided: Numbers of the covariances whose amplitude may be at a bound as well: the data cannot tell it.
     """
 
     values: np.ndarray
@@ -64,9 +65,13 @@ def most_likely(covariances: np.ndarray, target: np.ndarray) -> Amplitudes:
     starts = [np.full(len(covariances), start) for start in (-2.0, 2.0)]  # the evidence may have two summits
     found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(low, high)] * len(start)) for start in starts]
     best = min(found, key=lambda each: each.fun)
-    at_bound = np.flatnonzero((best.x < low + 0.1) | (best.x > high - 0.1))
+    at_bounds = [
+        [loss(np.where(np.arange(len(best.x)) == number, bound, best.x))[0] for bound in (low, high)]
+        for number in range(len(best.x))
+    ]
+    undecided = np.flatnonzero(np.min(at_bounds, axis=1) < best.fun + _SAME)
     constant = 0.5 * len(target) * np.log(2 * np.pi)
-    return Amplitudes(np.exp(best.x), float(-best.fun - constant), tuple(map(int, at_bound)))
+    return Amplitudes(np.exp(best.x), float(-best.fun - constant), tuple(map(int, undecided)))
 
 
 def minus_log_evidence(amplitudes: np.ndarray, covariances: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,11 +1,19 @@
 """The linearized Laplace posterior against formulas, samples and differences."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from eitdip.data.data import Data
+from eitdip.data.noise import Gaussian
 from eitdip.errors import OptionError
-from eitdip.parameterization import Between
+from eitdip.imaging import DenseOperator
+from eitdip.networks import SkipNetwork, initialize
+from eitdip.operator import Space
+from eitdip.parameterization import Affine, Between, Parameterization, draw_prior
 from eitdip.uncertainty import linearized_laplace
 from tests.uncertainty.linear import NOISE, SHAPE, SIZES, linear_problem
 
@@ -42,7 +50,7 @@ def test_the_network_s_field_is_the_mean_unless_asked_otherwise():
 
 @pytest.mark.parametrize("prior", ["relative", "common", "per tensor"])
 def test_the_evidence_is_at_its_summit(prior):
-    parameterization, model, data, jacobian, matrix, theta = linear_problem()
+    parameterization, model, data, _, matrix, _ = linear_problem()
     if prior == "per tensor":
         with pytest.warns(UserWarning, match="degenerate"):
             posterior = linearized_laplace(parameterization, model, data, prior=prior)
@@ -130,3 +138,35 @@ def test_bad_options_are_refused(options, words):
     parameterization, model, data, *_ = linear_problem()
     with pytest.raises(OptionError, match=words):
         linearized_laplace(parameterization, model, data, **options)
+
+
+def test_the_scale_of_weights_before_a_normalization_changes_nothing():
+    """The network does not depend on it; one variance per tensor, by evidence or common, would."""
+    network = initialize(
+        SkipNetwork(latent_channels=3, channels=6, skips=2, levels=1), torch.Generator().manual_seed(0)
+    )
+    parameterization = Parameterization(draw_prior(network, (8, 8), seed=1), Affine(0.0, 1.0), unit=1.0).double()
+    with torch.no_grad():  # the last layer starts at 0, where the field depends on nothing else
+        for weight in parameterization.parameters():
+            weight += 0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(2), dtype=weight.dtype)
+    rng = np.random.default_rng(0)
+    model = DenseOperator(torch.from_numpy(rng.standard_normal((20, 64))), Space((8, 8)), Space((20,)))
+    data = Data(rng.standard_normal(20), Gaussian(0.1))
+    before = {prior: linearized_laplace(parameterization, model, data, prior=prior) for prior in ("relative", "common")}
+    convolution, norm = _before_a_normalization(parameterization)
+    with torch.no_grad():
+        convolution.weight *= 5
+        if convolution.bias is not None:
+            convolution.bias *= 5
+        norm.eps *= 25
+    after = {prior: linearized_laplace(parameterization, model, data, prior=prior) for prior in before}
+    np.testing.assert_allclose(after["relative"].raw_deviation, before["relative"].raw_deviation, rtol=1e-5)
+    assert np.abs(after["common"].raw_deviation / before["common"].raw_deviation - 1).max() > 1e-3
+
+
+def _before_a_normalization(module):
+    """A convolution and the normalization that follows it."""
+    parts = [part for part in module.modules() if isinstance(part, (nn.Conv2d, nn.GroupNorm))]
+    return next(
+        pair for pair in pairwise(parts) if isinstance(pair[0], nn.Conv2d) and isinstance(pair[1], nn.GroupNorm)
+    )
