@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dsyrk
 
 from eitdip.errors import OptionError
 from eitdip.ranks.collectives import alone
@@ -53,7 +54,8 @@ def weights_kernel(rows: Rows, basis: np.ndarray, variances: np.ndarray, comm=No
     theta = rows.jacobian.weights.cpu().numpy().astype(np.float64)
     diagonal, shift = np.zeros(count), np.zeros(count)
     inner, cross = np.zeros((size, size)), np.zeros((size, count))
-    whole = np.zeros((count, count)) if size > count / 2 else None  # all of K is then the cheaper sum
+    # All of K is the cheaper sum then; one triangle of it.
+    whole = np.zeros((count, count), order="F") if size > count / 2 else None
     for part, block in rows.columns():
         scaled = block * variances[part]
         diagonal += np.einsum("ij,ij->i", scaled, block)
@@ -63,9 +65,11 @@ def weights_kernel(rows: Rows, basis: np.ndarray, variances: np.ndarray, comm=No
             cross += (seen * variances[part]) @ block.T
             inner += (seen * variances[part]) @ seen.T
         else:
-            whole += scaled @ block.T
+            root = (block * np.sqrt(variances[part])).T
+            whole = dsyrk(1.0, root, beta=1.0, c=whole, trans=1, overwrite_c=1)
     total = (comm or alone()).allreduce
     if whole is not None:
+        whole += np.triu(whole, 1).T
         cross = basis @ total(whole)
         return Kernel(cross @ basis.T, cross, total(diagonal)), total(shift)
     return Kernel(total(inner), total(cross), total(diagonal)), total(shift)

@@ -35,7 +35,7 @@ from eitdip.uncertainty.evidence import Amplitudes, most_likely
 from eitdip.uncertainty.kernel import Kernel, tensor_kernels, variances, weights_kernel
 from eitdip.uncertainty.linearized import Linearized
 from eitdip.uncertainty.point import point
-from eitdip.uncertainty.posterior import GaussianPosterior
+from eitdip.uncertainty.posterior import GaussianPosterior, positive
 from eitdip.uncertainty.prediction import Predicted
 from eitdip.uncertainty.rows import Rows
 from eitdip.uncertainty.smooth import Smooth
@@ -64,6 +64,32 @@ class Prior:
     method: str = "laplace"
 
 
+@dataclass(frozen=True, eq=False)
+class Decomposed:
+    """B K B^T = U diag(values) U^T of the fitted data: it serves all factors on K.
+
+    Args:
+        residual: Of the fitted data, rotated, (r',).
+        reduced: R, (r', r).
+        values: Eigenvalues, >= 0, (r',).
+        turn: U, (r', r').
+        seen: U^T B K, (r', n).
+    """
+
+    residual: np.ndarray
+    reduced: np.ndarray
+    values: np.ndarray
+    turn: np.ndarray
+    seen: np.ndarray
+
+    @classmethod
+    def of(cls, linear: Linearized, kernel: Kernel) -> "Decomposed":
+        """That of a problem and a prior covariance."""
+        residual, reduced = linear.reduced()
+        values, turn = eigh(reduced @ kernel.inner @ reduced.T)
+        return cls(residual, reduced, np.maximum(values, 0), turn, turn.T @ (reduced @ kernel.cross))
+
+
 class LinearizedLaplace(GaussianPosterior):
     """A Gaussian around the network's field; `linearized_laplace` makes one.
 
@@ -72,25 +98,30 @@ class LinearizedLaplace(GaussianPosterior):
         prior: Of the field.
         factor: By which all prior variances are multiplied: what calibration found; 1 is the evidence alone.
         mean: "network", or "linear": that of the linear model.
+        decomposed: Of `linear` and `prior`, if it is known.
 
     Raises:
         OptionError: If the factor is not > 0, or the mean is unknown.
         LinearSolverError: If a variance comes out negative.
     """
 
-    def __init__(self, linear: Linearized, prior: Prior, factor: float = 1.0, mean: str = "network"):
+    def __init__(
+        self,
+        linear: Linearized,
+        prior: Prior,
+        factor: float = 1.0,
+        mean: str = "network",
+        decomposed: Decomposed | None = None,
+    ):
         super().__init__(prior.method, linear.point.variable, linear.point.shape, linear.point.seen)
-        if not 0 < factor < float("inf"):
-            raise OptionError(f"factor: got {factor!r}, expected a number > 0")
         if mean not in MEANS:
             raise OptionError(f"mean: got {mean!r}, expected 'network' or 'linear'")
-        self.linear, self.prior, self.factor, self.mean_of = linear, prior, float(factor), mean
-        residual, self._reduced = linear.reduced()
-        values, self._turn = eigh(self._reduced @ prior.kernel.inner @ self._reduced.T)
-        self._gain = 1 / (self.factor * np.maximum(values, 0) + 1)
-        self._seen = self._turn.T @ self._reduced @ prior.kernel.cross
+        self.linear, self.prior, self.factor, self.mean_of = linear, prior, positive(factor), mean
+        self.decomposed = decomposed or Decomposed.of(linear, prior.kernel)
+        self._gain = 1 / (self.factor * self.decomposed.values + 1)
         before = self.factor * prior.kernel.diagonal
-        variance = before - self.factor**2 * np.einsum("in,i,in->n", self._seen, self._gain, self._seen)
+        known = (np.sqrt(self._gain)[:, None] * self.decomposed.seen) ** 2
+        variance = before - self.factor**2 * known.sum(axis=0)
         if (variance < -1e-6 * before.max()).any():
             raise LinearSolverError(
                 f"posterior variance: got {variance.min():.3g} beside a prior variance of {before.max():.3g}, expected "
@@ -99,22 +130,24 @@ class LinearizedLaplace(GaussianPosterior):
         self.raw_deviation = np.sqrt(np.maximum(variance, 0))
         self.centre = linear.point.centre
         if mean == "linear":
-            target = residual + self._reduced @ (linear.basis @ prior.shift)
-            self.centre = linear.point.centre - prior.shift + self._lift(target @ self._turn)
+            target = self.decomposed.residual + self.decomposed.reduced @ (linear.basis @ prior.shift)
+            self.centre = linear.point.centre - prior.shift + self._lift(target @ self.decomposed.turn)
 
     def _lift(self, turned: np.ndarray) -> np.ndarray:
         """K B^T C^-1 of whitened data, in the basis of the eigenvectors of C, shape (..., r) to (..., n)."""
-        return self.factor * (turned * self._gain) @ self._seen
+        return self.factor * (turned * self._gain) @ self.decomposed.seen
 
     def raw_samples(self, count, rng):
         """From the prior, and each moved by its own data: K - K B^T C^-1 B K without a factor of either."""
         drawn = np.sqrt(self.factor) * self.prior.draw(count, rng)
-        data = drawn @ self.linear.basis.T @ self._reduced.T + rng.standard_normal((count, len(self._reduced)))
-        return self.centre + drawn - self._lift(data @ self._turn)
+        data = drawn @ self.linear.basis.T @ self.decomposed.reduced.T + rng.standard_normal(
+            (count, len(self.decomposed.reduced))
+        )
+        return self.centre + drawn - self._lift(data @ self.decomposed.turn)
 
     def scaled(self, factor: float) -> "LinearizedLaplace":
         """The same with prior variances `factor` times those of the evidence; costs next to nothing."""
-        return LinearizedLaplace(self.linear, self.prior, factor, self.mean_of)
+        return LinearizedLaplace(self.linear, self.prior, factor, self.mean_of, self.decomposed)
 
     def facts(self):
         found = self.prior.amplitudes
@@ -145,7 +178,7 @@ class LinearizedLaplace(GaussianPosterior):
                 "predict: no measurement was set aside, expected some; set whole electrodes or views aside"
             )
         matrix, kernel = self.linear.matrix[chosen], self.prior.kernel
-        turned = self._turn.T @ self._reduced @ kernel.inner
+        turned = self.decomposed.turn.T @ self.decomposed.reduced @ kernel.inner
         inner = self.factor * kernel.inner - self.factor**2 * (turned.T * self._gain) @ turned
         moved = matrix @ (self.linear.basis @ (self.centre - self.linear.point.centre))
         return Predicted(self.linear.point.residual[chosen] - moved, matrix @ inner @ matrix.T)
