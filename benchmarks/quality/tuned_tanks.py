@@ -46,8 +46,9 @@ ROWS = {
     "network alone": ("educated", False, {"steps": 1, "warm_up": 1}),
     "all weights": ("educated", False, ADAM),
     "all weights, model error": ("educated", True, ADAM),
-    "until chi2 is 1": ("educated", True, ADAM | {"stop": "discrepancy"}),
-    "with proximity": ("educated", True, ADAM | {"proximity": 1.0}),
+    "all weights, model error, until chi2 is 1": ("educated", True, ADAM | {"stop": "discrepancy"}),
+    "all weights, proximity": ("educated", False, ADAM | {"proximity": 1.0}),
+    "all weights, model error, proximity": ("educated", True, ADAM | {"proximity": 1.0}),
     "snapshots": ("educated-snapshots", False, NATURAL),
     "snapshots, model error": ("educated-snapshots", True, NATURAL),
 }
