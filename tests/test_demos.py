@@ -41,6 +41,7 @@ SLOW = [
     ["images/what_a_prior_invents.py", "--out", "{out}"],
     ["images/calibrated_ct.py", "--others", "2", "--size", "32", "--steps", "300", "--out", "{out}"],
     ["impedance/educated_tank.py", "--out", "{out}"],
+    ["impedance/educated_solid.py", "--h=0.12", "--tanks=240", "--lessons=300", "--steps=80", "--out", "{out}"],
     ["impedance/how_sure_is_the_tank.py", "--out", "{out}"],
     ["impedance/laplace_against_a_chain.py", "--count", "300", "--out", "{out}"],
     ["theory/spectrum_of_a_prior.py", "--steps", "200", "--lessons", "800", "--out", "{out}"],
