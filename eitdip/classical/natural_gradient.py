@@ -58,6 +58,9 @@ class NaturalGradient(torch.optim.Optimizer):
         super().__init__(trained, {})
         self.objective, self._trained, self._agree = objective, trained, agree
         self._damping = float(damping)
+        # A metric need not be more precise than the network itself, and is had in a third of the time.
+        single = any(value.dtype == torch.float32 for value in objective.parameterization.parameters())
+        self._precision = "float32" if single else "float64"
 
     def state_dict(self) -> dict:
         """The damping: with the parameters, all that the next step depends on."""
@@ -104,7 +107,7 @@ class NaturalGradient(torch.optim.Optimizer):
         """The Fisher matrix at the present parameters, shape (d, d), of the misfit chi^2 / N; all ranks take part."""
         objective = self.objective
         with objective.stopwatch("model"), torch.enable_grad():
-            jacobian = data_jacobian(objective.model, objective.parameterization)
+            jacobian = data_jacobian(objective.model, objective.parameterization, self._precision)
             columns = np.moveaxis(np.asarray(jacobian.dense()).reshape(*objective.model.range.shape, -1), -1, 0)
         misfit = objective.misfit
         rows = misfit.whitened(torch.from_numpy(np.ascontiguousarray(columns)).to(misfit.data.device))

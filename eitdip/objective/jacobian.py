@@ -59,12 +59,15 @@ def unknowns_jacobian(parameterization: Parameterization, space: Space | None = 
     return FieldMap(fields, space) @ Jacobian(fields)
 
 
-def data_jacobian(model: ForwardModel, parameterization: Parameterization) -> LinearOperator:
+def data_jacobian(
+    model: ForwardModel, parameterization: Parameterization, precision: str = "float64"
+) -> LinearOperator:
     """dF(x) / d theta at the present weights: the derivative of the model at x, after that of x.
 
     Args:
         model: F, linearized once.
         parameterization: As for `field_jacobian`.
+        precision: Of g', "float64" or "float32".
 
     Returns:
         From weights (P,) to data, on tensors if the model is, else on arrays.
@@ -74,7 +77,8 @@ def data_jacobian(model: ForwardModel, parameterization: Parameterization) -> Li
         ShapeError: If the unknowns are not the model's.
     """
     fields = Fields(parameterization)
-    to_unknowns = FieldMap(fields, model.domain) @ Jacobian(fields)
+    lower = fields if precision == "float64" else Fields(parameterization, precision)
+    to_unknowns = FieldMap(fields, model.domain) @ Jacobian(lower, precision)
     with torch.no_grad():
         x = fields.unknowns()
     _, slope = model.linearize(x if model.arrays == "torch" else x.cpu().numpy())

@@ -128,4 +128,5 @@ class Classes(nn.Module):
         return self.logits().softmax(dim=0)
 
     def forward(self) -> torch.Tensor:
-        return torch.tensordot(self.levels * self.amounts.exp(), self.probabilities(), dims=1)
+        shares = self.probabilities()
+        return torch.tensordot((self.levels * self.amounts.exp()).to(shares), shares, dims=1)
