@@ -19,6 +19,7 @@ from eitdip.problems.problem import Problem
 # Of the twin's perturbation over the noise. Training is chaotic: with less, the difference of the twins says little.
 _PERTURBATION = 0.5
 _DRIFT_STEPS = 12  # of one number; a handful is enough
+_DRIFT_TOLERANCE = 1e-4  # of the misfit, whose noise is 1e-2 and more; each step is an evaluation, on solids a second
 
 
 def objective(problem: Problem, method: Method, seed: int, device, stopwatch: Stopwatch | None = None) -> Objective:
@@ -68,7 +69,8 @@ def fit_drift(objective: Variational) -> None:
     first steps throw the objects about.
     """
     field = objective.parameterization
-    optimizer = torch.optim.LBFGS([field.drift], max_iter=_DRIFT_STEPS, line_search_fn="strong_wolfe")
+    stops = {"max_iter": _DRIFT_STEPS, "tolerance_change": _DRIFT_TOLERANCE}
+    optimizer = torch.optim.LBFGS([field.drift], line_search_fn="strong_wolfe", **stops)
 
     def misfit() -> torch.Tensor:
         loss = objective().losses["misfit"]
