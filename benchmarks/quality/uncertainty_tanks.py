@@ -23,6 +23,7 @@ from eitdip.data import load as load_data
 from eitdip.data.ktc2023 import load, truth
 from eitdip.methods.options import method
 from eitdip.methods.uncertainty import posterior, trained
+from eitdip.plot.style import BLUE, DARK, RED, picture
 from eitdip.problems.bodies import prepare
 from eitdip.ranks.threads import use_threads
 from eitdip.uncertainty import linearized_laplace
@@ -141,6 +142,19 @@ def table(aside: list[dict], labels: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def draw(path: Path, labels: list[dict]) -> None:
+    """How often a class was there, against its probability: of all tanks, by factor on the prior variances."""
+    with picture(path, (4.6, 4.2)) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=DARK, lw=0.8, ls="--")
+        for name, colour in (("1", RED), ("10", BLUE)):
+            predicted = np.mean([row[name]["predicted"] for row in labels], axis=0)
+            observed = np.mean([row[name]["observed"] for row in labels], axis=0)
+            axes.plot(predicted, observed, marker="o", color=colour, label=f"prior variances x {name}")
+        axes.set(xlabel="probability of the class", ylabel="share of the pixels where it is", aspect="equal")
+        axes.legend()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tanks", type=int, nargs="+", default=[1, 2, 3, 4])
@@ -157,6 +171,7 @@ def main() -> None:
             rows.append(kept(path, partial(compute, folder, tank, chosen.seed)))
             print(name, json.dumps(rows[-1])[:400], flush=True)
     show(chosen.out, table(aside, labels))
+    draw(chosen.out / "reliability.png", labels)
 
 
 if __name__ == "__main__":
