@@ -41,7 +41,7 @@ from eitdip.runs.model_error import model_error, sample
 from eitdip.writing import make_folder
 
 ADAM = {"steps": 40}
-NATURAL = {"steps": 10, "rank": 16}
+NATURAL = {"steps": 6, "rank": 8}
 ROWS = {
     "network alone": ("educated", False, {"steps": 1, "warm_up": 1}),
     "all weights": ("educated", False, ADAM),
