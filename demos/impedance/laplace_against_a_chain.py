@@ -1,8 +1,8 @@
 """How good is a Gaussian? Laplace's approximation against a chain that samples the posterior itself.
 
-Two discs in a tank with 16 electrodes: places and contrasts, six numbers with a prior. The posterior density of
-numbers so few can be sampled, each sample a solution of the finite-element model and its adjoint: NUTS of CUQIpy
-does that until its chains agree (R-hat <= 1.01). Laplace's approximation needs the most likely numbers and one
+Two discs in a tank with 16 electrodes: places and contrasts, six numbers with a prior. The posterior density of numbers
+so few can be sampled, each sample a solution of the finite-element model: pCN of CUQIpy, or NUTS with gradients by the
+adjoint, does that until its chains agree (R-hat <= 1.01). Laplace's approximation needs the most likely numbers and one
 derivative there. It linearizes the model, which the chain does not; so what differs between the two is the error of
 linearizing.
 
@@ -11,7 +11,7 @@ noise: a small disc of large contrast and a larger one of less are nearly the sa
 in it; whether a network's prior says too little is another question, which needs a truth.
 
     pip install 'eitdip[uq]'
-    python demos/impedance/laplace_against_a_chain.py [--count 1500] [--radii] [--out laplace_against_a_chain.png]
+    python demos/impedance/laplace_against_a_chain.py [--count 2000] [--sampler nuts] [--radii] [--out chain.png]
 """
 
 import argparse
@@ -67,13 +67,13 @@ def problem(noise: float, radii: bool = False, seed: int = 0) -> Residuals:
     return Residuals(field(mean, deviation), model, data)
 
 
-def compare(noise: float, count: int, radii: bool = False, sampler: str = "nuts") -> tuple[Summit, Chains, dict]:
+def compare(noise: float, count: int, radii: bool = False, sampler: str = "pcn") -> tuple[Summit, Chains, dict]:
     """Laplace's approximation, two chains, and figures of both."""
     residuals = problem(noise, radii)
     begun = time.perf_counter()
     summit = residuals.summit(np.zeros(residuals.size))
     reached = time.perf_counter()
-    found = sample(residuals, sampler, count=count, warmup=max(count // 5, 100), chains=2, around=summit)
+    found = sample(residuals, sampler, count=count, warmup=max(count // 5, 100), chains=2, around=summit, scale=0.7)
     inside = np.abs(found.pooled - summit.mean) <= 1.959964 * summit.deviation
     return summit, found, {
         "noise": noise,
@@ -111,11 +111,12 @@ def show(path: Path, results: dict[float, tuple[Summit, Chains, dict]], radii: b
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1500, help="samples of each of two chains")
+    parser.add_argument("--count", type=int, default=2000, help="samples of each of two chains")
+    parser.add_argument("--sampler", default="pcn", choices=["pcn", "nuts", "mala"])
     parser.add_argument("--radii", action="store_true", help="seek the radii too")
     parser.add_argument("--out", type=Path, default=Path("laplace_against_a_chain.png"))
     arguments = parser.parse_args()
-    results = {noise: compare(noise, arguments.count, arguments.radii) for noise in (0.01, 0.2)}
+    results = {noise: compare(noise, arguments.count, arguments.radii, arguments.sampler) for noise in (0.01, 0.2)}
     for noise, (_, _, figures) in results.items():
         ratios, shifts = figures["ratios of deviations"], np.abs(figures["shifts of means"])
         print(
