@@ -122,7 +122,8 @@ def main() -> None:
         print(
             f"noise {noise:.0%}: deviations of Laplace over those of the chain {min(ratios):.3f} .. {max(ratios):.3f}, "
             f"means apart by at most {max(shifts):.3f} deviations; R-hat {figures['R-hat']:.4f}, "
-            f"{figures['effective samples']:.0f} effective samples; {figures['seconds of Laplace']:.1f} s against "
+            f"{figures['effective samples']:.0f} effective samples, error of its deviations "
+            f"{figures["error of the chain's deviations"]:.1%}; {figures['seconds of Laplace']:.1f} s against "
             f"{figures['seconds of the chain']:.0f} s"
         )
     show(arguments.out, results, arguments.radii)
