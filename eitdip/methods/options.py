@@ -178,7 +178,7 @@ class Running(Settings):
     device: str = setting("where network and penalties run; finite elements run on the CPU", "cpu",
                           choices=("cpu", "cuda"))  # fmt: skip
     checkpoint_seconds: float = setting("time between checkpoints", 20.0, least=0)
-    scratch: str = setting("uncertainty=laplace: folder for 1 GB or so of a Jacobian's rows; in memory if empty", "")
+    scratch: str | None = setting("laplace: folder for the rows of a Jacobian, 1 GB or so; else in memory", None)
 
 
 def method(name: str, settings: dict | None = None) -> Method:

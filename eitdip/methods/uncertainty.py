@@ -68,9 +68,8 @@ def _laplace(problem, method, results, running, comm, show):
         return matrix_free_laplace(
             made, problem.model, problem.data, seed=method.seed, factor=method.prior_factor, **common
         )
-    scratch = running.scratch or None
     exact = linearized_laplace(
-        made, problem.model, problem.data, smooth=method.smooth or None, comm=comm, scratch=scratch, **common
+        made, problem.model, problem.data, smooth=method.smooth or None, comm=comm, scratch=running.scratch, **common
     )
     return exact.scaled(method.prior_factor)
 

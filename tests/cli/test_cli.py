@@ -33,7 +33,7 @@ KEYS = {
     "problem", "kind", "method", "options", "seed", "status", "reason", "iterations", "kept", "seconds", "misfit",
     "misfit of noise alone", "unit",
     "noise level known", "measurements", "background", "calibration", "metrics", "mesh", "hash", "data", "versions",
-    "memory", "memory of", "step seconds", "parallel", "solver", "data settings", "running", "sessions",
+    "memory", "memory of", "step seconds", "parallel", "solver", "data settings", "running", "sessions", "uncertainty",
 }  # fmt: skip
 DIVERGING = ["--method", "cells-tv", *COARSE, *words(link="exp", learning_rate="1e30")]
 

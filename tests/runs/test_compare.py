@@ -18,7 +18,7 @@ from eitdip.problems.load import read
 from eitdip.ranks.collectives import alone
 from eitdip.runs import compare as comparison
 from eitdip.runs import session
-from eitdip.runs.compare import Contender, Entry, compare
+from eitdip.runs.compare import COLUMNS, Contender, Entry, compare
 from tests.cases.commands import COARSE, SMALL, SMALL_IMAGE, SMALL_SOLID, eitdip, interrupted, words
 from tests.cases.kills import killed
 from tests.cases.measurements import MESH, SETTINGS
@@ -84,7 +84,10 @@ def test_the_files_of_a_comparison(compared):
     assert [(row["label"], row["seed"]) for row in rows] == [
         (label, seed) for label in ("cells-tikhonov", "pixels-tv", "pinn") for seed in "01"
     ]
-    assert all(value != "" for row in rows for name, value in row.items() if name != "note")
+    of_posteriors = {name for name, (part, *_) in COLUMNS.items() if part == "uncertainty"}
+    assert all(
+        (value == "") == (name in of_posteriors) for row in rows for name, value in row.items() if name != "note"
+    )
     errors = [float(row["relative L2"]) for row in rows]
     assert errors[0] == errors[1] and errors[4] != errors[5]  # cells start the same, networks do not
     assert {path.name for path in compared.iterdir() if path.is_file()} == {
