@@ -69,8 +69,9 @@ def _laplace(problem, method, results, running, comm, show):
             made, problem.model, problem.data, seed=method.seed, factor=method.prior_factor, **common
         )
     exact = linearized_laplace(
-        made, problem.model, problem.data, smooth=method.smooth or None, comm=comm, scratch=running.scratch, **common
-    )
+        made, problem.model, problem.data, smooth=method.smooth or None, dimension=problem.unknown.dimension, comm=comm,
+        scratch=running.scratch, **common,
+    )  # fmt: skip
     return exact.scaled(method.prior_factor)
 
 

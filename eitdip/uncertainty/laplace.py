@@ -193,6 +193,7 @@ def linearized_laplace(
     aside: np.ndarray | None = None,
     prior: str = "relative",
     smooth: float | None = None,
+    dimension: int = 2,
     mean: str = "network",
     comm=None,
     scratch=None,
@@ -208,6 +209,7 @@ def linearized_laplace(
         aside: Measurements that are predicted, not used; booleans in the shape of the data.
         prior: "relative", "common" (one variance for all weights), or "per tensor" (degenerate; warns).
         smooth: Correlation length of a smooth field beside the network, as a share of the longest side; None for none.
+        dimension: Of the grid on which that is smooth, 2 or 3.
         mean: "network", or "linear".
         comm: Ranks that share the rows.
         scratch: Folder for a file that holds the rows, which else stay in memory.
@@ -235,7 +237,7 @@ def linearized_laplace(
         jacobian = rows.jacobian
     kernels, draws = [kernel], [_weights_draw(jacobian, spread, at.seen)]
     if smooth is not None:
-        beside = Smooth(at.shape, at.seen, smooth)
+        beside = Smooth(at.shape, at.seen, smooth, dimension)
         kernels.append(beside.kernel(linear.basis))
         draws.append(beside.draw)
     target = rotated + triangle @ (linear.basis @ shift)

@@ -14,20 +14,21 @@ class Smooth:
     Its samples have slopes. Channels are independent of each other.
 
     Args:
-        shape: Of the field, (H, W) or (channels, H, W).
+        shape: Of the field, channels first.
         seen: Which entries count, booleans in that shape; there are n.
         length: Distance over which it loses about half of its correlation, as a share of the longest side, > 0.
+        dimension: Of the grid, 2 or 3: how many of the last axes are its own; those before are channels.
 
     Raises:
         OptionError: If the length is out of range.
     """
 
-    def __init__(self, shape: tuple[int, ...], seen: np.ndarray, length: float):
+    def __init__(self, shape: tuple[int, ...], seen: np.ndarray, length: float, dimension: int = 2):
         if not 0 < length < float("inf"):
             raise OptionError(f"smooth: got a length of {length!r}, expected a share of the longest side, > 0")
         places = np.argwhere(seen).astype(float)
-        channels = places[:, :-2] if len(shape) > 2 else places[:, :0]
-        scaled = np.sqrt(3) * squareform(pdist(places[:, -2:])) / (length * max(shape[-2:]))
+        channels, own = np.split(places, [len(shape) - dimension], axis=1)
+        scaled = np.sqrt(3) * squareform(pdist(own)) / (length * max(shape[-dimension:]))
         self.covariance = (1 + scaled) * np.exp(-scaled)
         if channels.size:
             self.covariance *= (channels[:, None] == channels[None]).all(axis=2)
