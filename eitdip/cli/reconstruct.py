@@ -121,7 +121,7 @@ def _rows(summary: dict) -> dict[str, str]:
     rows["seconds"] = f"{summary['seconds']['total']:.1f} (model {summary['seconds']['model']:.1f})"
     for name, value in (summary["metrics"] or {}).items():
         rows[name] = "-" if value is None else f"{value:.4g}"
-    return rows | _trust(summary["uncertainty"])
+    return rows | _trust(summary.get("uncertainty"))
 
 
 def _trust(known: dict | None) -> dict[str, str]:

@@ -40,8 +40,7 @@ def on_cells(solution) -> dict[str, np.ndarray]:
     """For ParaView: the same fields, but for samples, on the cells of a body."""
     fields = arrays(solution)
     fields.pop("samples", None)
-    field_map = solution.problem.unknown.on_cells
-    return {name.replace("_", " "): field_map(field) for name, field in fields.items()}
+    return {name.replace("_", " "): solution.problem.unknown.on_cells(field) for name, field in fields.items()}
 
 
 def draw(path: Path, solution) -> None:

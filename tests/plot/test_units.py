@@ -67,7 +67,7 @@ def solution(domain, measurements, model: str = "electrodes") -> SimpleNamespace
     data = SimpleNamespace(values=ones, deviation=0.1 * ones, mask=ones > 0)
     known = SimpleNamespace(prediction=0.5 * ones)
     problem = SimpleNamespace(unknown=unknown, measurements=source, data=data, calibration=known, truth=None)
-    return SimpleNamespace(problem=problem, x=sigma, prediction=ones, results=())
+    return SimpleNamespace(problem=problem, x=sigma, prediction=ones, results=(), posterior=None)
 
 
 def texts(figure) -> str:

@@ -134,7 +134,13 @@ def test_all_settings_that_decide_are_in_the_record(tmp_path):
     problem = eitdip.load(tmp_path / "a.png", task="denoise", **settings)
     told = summarize(eitdip.solve(problem, "pixels-tv", **START, seconds=7.0))
     assert told["data settings"] == {"task": "denoise"} | settings
-    assert told["running"] == {"seconds": 7.0, "threads": 1, "device": "cpu", "checkpoint_seconds": 20.0}
+    assert told["running"] == {
+        "seconds": 7.0,
+        "threads": 1,
+        "device": "cpu",
+        "checkpoint_seconds": 20.0,
+        "scratch": None,
+    }
     assert told["options"]["stop"] == "budget"
     assert told["sessions"] == [[{"from step": 0, "steps": 1, "seconds": 7.0}]]
 
@@ -143,7 +149,8 @@ def test_all_settings_that_decide_are_in_the_record(tmp_path):
 def test_the_settings_of_a_mesh_are_in_the_record():
     told = prepare(cem(), Meshing(**MESH, background=0.7, solver="last-factor")).settings
     assert told == {
-        "h": 0.25, "degree": 1, "background": 0.7, "calibrate": True, "solver": "last-factor", "mesh_ranks": 0
+        "h": 0.25, "degree": 1, "background": 0.7, "calibrate": True, "solver": "last-factor", "mesh_ranks": 0,
+        "model_error": None,
     }  # fmt: skip
     usual = prepare(cem(), Meshing()).settings
     assert usual["h"] == 0.052 and usual["background"] is None
