@@ -52,15 +52,16 @@ def main() -> None:
             )
     low, high = posterior.interval(0.9)
     print(f"laplace: {solution.cost.seconds['uncertainty']:.0f} s, widest 90 % interval x {np.nanmax(high / low):.1f}")
-    fields = {
-        "truth": np.where(on_pixels[0], 0.5 * water, np.where(on_pixels[1], 2 * water, water)),
-        "estimate": posterior.quantile(0.5), "low": low, "high": high, "deviation": posterior.deviation(),
-        "P(metal)": metal, "P(insulator)": insulator,
-    }  # fmt: skip
-    fields["truth"] = np.where(posterior.seen, fields["truth"], np.nan)
-    plot.uncertainty(
-        arguments.out, fields, ("P(metal)", "P(insulator)"), logarithmic=True, unit=problem.measurements.unit
-    )
+    fields = {"estimate": posterior.quantile(0.5), "low": low, "high": high, "deviation": posterior.deviation()}
+    chances = {
+        "metal, truth": on_pixels[1],
+        "P(metal)": metal,
+        "insulators, truth": on_pixels[0],
+        "P(insulator)": insulator,
+    }
+    chances = {name: np.where(posterior.seen, chance, np.nan) for name, chance in chances.items()}
+    unit = problem.measurements.unit
+    plot.uncertainty(arguments.out, fields | chances, tuple(chances), logarithmic=True, unit=unit)
     print(f"picture: {arguments.out}")
     rim = np.nanmax(posterior.deviation())
     assert rim > 5 * np.nanmedian(posterior.deviation()), "it is surest of the water, least of what is in it"

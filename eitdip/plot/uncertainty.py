@@ -28,7 +28,7 @@ def uncertainty(path, fields, chances=(), *, logarithmic: bool = False, unit: st
             raise ShapeError(f"{name}: got shape {field.shape}, expected (H, W), the same for all")
     names = ["estimate", "truth", "deviation", "error", *chances]
     names = [name for name in names if name in fields]
-    columns = min(4, len(names))
+    columns = 3 if len(names) in (5, 6) else min(4, len(names))
     rows = -(-len(names) // columns)
     with picture(path, (3.1 * columns, 2.9 * rows + 2.6)) as figure:
         grid = figure.subplots(rows + 1, columns, squeeze=False, height_ratios=[1] * rows + [0.8])
