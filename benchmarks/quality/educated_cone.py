@@ -14,8 +14,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from benchmarks.quality.educated_ct import run, table
-from benchmarks.quality.kept import kept, show
+from benchmarks.quality.educated_ct import courses, table
+from benchmarks.quality.kept import show
 from eitdip.data.volumes import read_volume
 from eitdip.pretraining.weights import Weights
 from eitdip.problems.cone_beams import cone_beam
@@ -45,15 +45,8 @@ def main(words: list[str] | None = None) -> None:
     use_threads()
     folder = arguments.out / str(arguments.size)
     make_folder(folder)
-    weights, rows = Weights.load(arguments.weights), []
-    for seed in range(arguments.seeds):
-        for name in arguments.volumes:
-            make = partial(problem, name, arguments.size, arguments.views, seed)
-            for method, rate in zip(RATES, arguments.rates, strict=True):
-                path = folder / f"{method}-{name}-{seed}-{arguments.steps}-{rate:g}.json"
-                one = partial(run, weights, make, method, name, seed, arguments.steps, rate)
-                rows.append(kept(path, one))
-                print(f"{path.stem}: steady {rows[-1]['steady']:.2f} dB after {rows[-1]['rise']} steps", flush=True)
+    make = partial(problem, size=arguments.size, views=arguments.views)
+    rows = courses(Weights.load(arguments.weights), make, arguments.volumes, folder, arguments)
     show(folder, table(rows, {"prisms": tuple(arguments.volumes)}))
 
 

@@ -125,6 +125,27 @@ def _problem(name: str, size: int, seed: int) -> Problem:
     return tomography(picture(name, size), seed=seed)
 
 
+def courses(weights: Weights, make: Callable[..., Problem], names, folder: Path, arguments) -> list[dict]:
+    """Rows of all seeds, images and methods, each kept in the folder.
+
+    Args:
+        weights: Of the educated prior.
+        make: The problem of a name and a seed.
+        names: Of images.
+        folder: For the rows.
+        arguments: With `seeds`, `steps` and `rates`.
+    """
+    rows = []
+    for seed in range(arguments.seeds):
+        for name in names:
+            for method, rate in zip(RATES, arguments.rates, strict=True):
+                path = folder / f"{method}-{name}-{seed}-{arguments.steps}-{rate:g}.json"
+                one = partial(run, weights, partial(make, name, seed=seed), method, name, seed, arguments.steps, rate)
+                rows.append(kept(path, one))
+                print(f"{path.stem}: steady {rows[-1]['steady']:.2f} dB after {rows[-1]['rise']} steps", flush=True)
+    return rows
+
+
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True)
@@ -138,16 +159,8 @@ def main(words: list[str] | None = None) -> None:
     use_threads()
     folder = arguments.out / str(arguments.size)
     make_folder(folder)
-    weights, rows = Weights.load(arguments.weights), []
-    for seed in range(arguments.seeds):
-        for name in arguments.pictures:
-            for method, rate in zip(RATES, arguments.rates, strict=True):
-                path = folder / f"{method}-{name}-{seed}-{arguments.steps}-{rate:g}.json"
-                make = partial(_problem, name, arguments.size, seed)
-                one = partial(run, weights, make, method, name, seed, arguments.steps, rate)
-                rows.append(kept(path, one))
-                print(f"{path.stem}: steady {rows[-1]['steady']:.2f} dB after {rows[-1]['rise']} steps", flush=True)
-    show(folder, table(rows))
+    make = partial(_problem, size=arguments.size)
+    show(folder, table(courses(Weights.load(arguments.weights), make, arguments.pictures, folder, arguments)))
 
 
 if __name__ == "__main__":

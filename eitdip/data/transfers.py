@@ -53,7 +53,9 @@ class Transfers:
 
     def __post_init__(self):
         shapes = self.transfer.shape, self.classes.shape
-        square = all(len(shape) in ranks and shape[-2] == shape[-1] for shape, ranks in zip(shapes, ((3,), (3, 4))))
+        square = all(
+            len(shape) in ranks and shape[-2] == shape[-1] for shape, ranks in zip(shapes, ((3,), (3, 4)), strict=True)
+        )
         if not square or shapes[0][0] != shapes[1][0] or not shapes[0][0]:
             raise ShapeError(
                 f"transfer, classes: got {shapes[0]} and {shapes[1]}, expected (n, L, L) and (n, S, S), or (n, D, S, S)"

@@ -94,13 +94,7 @@ class ConeBeamCT(SparseOperator):
         samples: int = 1,
         dtype: str = "float32",
     ):
-        shape = tuple(shape)
-        if len(shape) != 3 or not all(n == int(n) and n > 0 for n in shape):
-            raise ShapeError(f"shape: got {shape}, expected three positive numbers of voxels (D, H, W)")
-        if not 0 < voxel_size < float("inf"):
-            raise NotPositiveError(f"voxel_size: got {voxel_size}, expected > 0 and finite")
-        choose("dtype", dtype, dict.fromkeys(("float32", "float64")))
-        check_outside(shape, beam.panels(), voxel_size)
+        shape = checked_volume(shape, beam, dtype, voxel_size=voxel_size)
         data = Space(beam.shape, dtype, "projections (angles, rows, columns)")
         if samples != int(samples) or samples < 1:
             raise OptionError(f"samples: got {samples}, expected a whole number, at least 1")
@@ -131,6 +125,31 @@ def fits(shape: tuple[int, int, int], beam: ConeBeam | Panels, samples: int = 1)
 def _crossed(shape: tuple[int, int, int], beam: ConeBeam | Panels, samples: int) -> int:
     """At how many planes between voxels the rays are cut."""
     return int(np.prod(beam.shape)) * samples**2 * (sum(shape) + 3)
+
+
+def checked_volume(shape, beam: ConeBeam | Panels, dtype: str, **lengths: float) -> tuple[int, int, int]:
+    """The shape of a volume (D, H, W) that a beam can see.
+
+    Args:
+        shape: Three positive numbers of voxels.
+        beam: Its sources and detectors must be outside.
+        dtype: "float32" or "float64".
+        lengths: Names to numbers that must be > 0, `voxel_size` among them.
+
+    Raises:
+        ShapeError: If the shape is not three positive integers.
+        NotPositiveError: If a length is not > 0.
+        OptionError: If the dtype is unknown, or the source or the detector is inside the volume.
+    """
+    shape = tuple(shape)
+    if len(shape) != 3 or not all(n == int(n) and n > 0 for n in shape):
+        raise ShapeError(f"shape: got {shape}, expected three positive numbers of voxels (D, H, W)")
+    for name, value in lengths.items():
+        if not 0 < value < float("inf"):
+            raise NotPositiveError(f"{name}: got {value}, expected > 0 and finite")
+    choose("dtype", dtype, dict.fromkeys(("float32", "float64")))
+    check_outside(shape, beam.panels(), lengths["voxel_size"])
+    return shape
 
 
 def check_outside(shape: tuple[int, int, int], panels: Panels, voxel_size: float) -> None:

@@ -6,8 +6,7 @@ from math import ceil
 import numpy as np
 import torch
 
-from eitdip.errors import NotPositiveError, ShapeError, choose
-from eitdip.imaging.cone import ConeBeam, check_outside
+from eitdip.imaging.cone import ConeBeam, checked_volume
 from eitdip.imaging.feldkamp import feldkamp
 from eitdip.imaging.operator import ImagingOperator, on_tensors
 from eitdip.imaging.panels import Panels
@@ -44,14 +43,7 @@ class SampledConeCT(ImagingOperator):
         step: float = 0.5,
         dtype: str = "float32",
     ):
-        shape = tuple(shape)
-        if len(shape) != 3 or not all(n == int(n) and n > 0 for n in shape):
-            raise ShapeError(f"shape: got {shape}, expected three positive numbers of voxels (D, H, W)")
-        for name, value in (("voxel_size", voxel_size), ("step", step)):
-            if not 0 < value < float("inf"):
-                raise NotPositiveError(f"{name}: got {value}, expected > 0 and finite")
-        choose("dtype", dtype, dict.fromkeys(("float32", "float64")))
-        check_outside(shape, beam.panels(), voxel_size)
+        shape = checked_volume(shape, beam, dtype, voxel_size=voxel_size, step=step)
         super().__init__(
             Space(shape, dtype, "attenuation per length"),
             Space(beam.panels().shape, dtype, "projections (angles, rows, columns)"),

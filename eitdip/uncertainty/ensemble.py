@@ -6,7 +6,7 @@ import numpy as np
 
 from eitdip.errors import InvalidDataError, OptionError, ShapeError
 from eitdip.parameterization import Parameterization
-from eitdip.uncertainty.posterior import GaussianPosterior, Posterior, Variable, positive
+from eitdip.uncertainty.posterior import GaussianPosterior, Posterior, Variable, between, positive
 
 
 class Ensemble(GaussianPosterior):
@@ -61,8 +61,7 @@ class Sampled(Posterior):
 
     def quantile(self, share):
         """Of n samples, those at share * (n + 1), so that the next one is below with this very probability."""
-        if not 0 < share < 1:
-            raise OptionError(f"share: got {share!r}, expected a number between 0 and 1, such as 0.95")
+        between(share, "share")
         needed = ceil(1 / min(share, 1 - share) - 1 - 1e-9)
         if len(self.stored) < needed:
             raise OptionError(
@@ -70,6 +69,9 @@ class Sampled(Posterior):
                 "more, or ask for a lower level"
             )
         return self.everywhere(np.quantile(self.stored[:, self.seen], share, axis=0, method="weibull"))
+
+    def above(self, value):
+        return self.everywhere((self.stored[:, self.seen] > value).mean(axis=0))
 
     def sample(self, count, rng):
         if count < 1:

@@ -112,12 +112,12 @@ class Posterior(ABC):
         Raises:
             OptionError: As of `quantile`.
         """
-        _between(level, "level")
+        between(level, "level")
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
+    @abstractmethod
     def above(self, value: float) -> np.ndarray:
         """Probability that the truth is larger than a value, entry by entry, in the shape of the field."""
-        return np.where(self.seen, (self.stored > value).mean(axis=0), np.nan)
 
     def facts(self) -> dict:
         """What result.json says of it, as JSON values."""
@@ -183,7 +183,7 @@ class GaussianPosterior(Posterior):
         return mean, np.sqrt((weights * (scaled - mean) ** 2).sum(axis=0))
 
     def quantile(self, share):
-        _between(share, "share")
+        between(share, "share")
         return self.everywhere(self.variable.values(self.centre + self.raw_deviation * ndtri(share)))
 
     def above(self, value):
@@ -230,6 +230,11 @@ def positive(factor: float) -> float:
     return float(factor)
 
 
-def _between(share: float, name: str) -> None:
+def between(share: float, name: str) -> None:
+    """Make sure that a share or level is one.
+
+    Raises:
+        OptionError: If it is not between 0 and 1.
+    """
     if not 0 < share < 1:
         raise OptionError(f"{name}: got {share!r}, expected a number between 0 and 1, such as 0.95")

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtri
 
-from eitdip.errors import LinearSolverError, OptionError
+from eitdip.errors import LinearSolverError
+from eitdip.uncertainty.posterior import between
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,7 @@ class Predicted:
 
     def coverage(self, level: float) -> float:
         """Share of the measurements in their predictive interval of this level."""
-        if not 0 < level < 1:
-            raise OptionError(f"level: got {level!r}, expected a number between 0 and 1")
+        between(level, "level")
         return float((np.abs(self.error) <= ndtri((1 + level) / 2) * self.deviation).mean())
 
     def log_likelihood(self) -> float:

@@ -153,15 +153,14 @@ def leading_modes(laplace: LinearizedLaplace, count: int) -> tuple[Modes, np.nda
     Raises:
         OptionError: If there are not as many directions.
     """
-    linear, kernel = laplace.linear, laplace.prior.kernel
-    _, matrix = linear.reduced()
-    values, vectors = np.linalg.eigh(laplace.factor * matrix @ kernel.inner @ matrix.T)
+    linear, known = laplace.linear, laplace.decomposed
+    values = laplace.factor * known.values
     order = np.argsort(values)[::-1][:count]
     if not 0 < count <= (values > 1e-12 * values.max()).sum():
         raise OptionError(f"modes: got {count}, expected at most {int((values > 1e-12 * values.max()).sum())}")
     scales = np.sqrt(values[order])
-    modes = laplace.factor * (vectors[:, order].T @ matrix @ kernel.cross) / scales[:, None]
-    here = vectors[:, order].T @ (matrix @ (linear.basis @ laplace.prior.shift)) / scales
+    modes = laplace.factor * known.seen[order] / scales[:, None]
+    here = known.turn[:, order].T @ (known.reduced @ (linear.basis @ laplace.prior.shift)) / scales
     centre = np.zeros(laplace.shape)
     centre[laplace.seen] = linear.point.centre - here @ modes
     return Modes(centre, np.nan_to_num(laplace.everywhere(modes))), here
