@@ -16,6 +16,8 @@ class Noise(ABC):
 
     name: str
     known: bool  # whether chi^2 / N, or the deviance, should be about 1 at the truth
+    background = 0.0  # what is added to every mean
+    error = None  # of the model, a `ModelError`
 
     @abstractmethod
     def sample(self, mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

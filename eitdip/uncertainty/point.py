@@ -184,18 +184,14 @@ def _raw(variable: Variable, estimate: np.ndarray) -> np.ndarray:
 
 def _error(data: Data, prediction: np.ndarray) -> np.ndarray:
     """Measured less predicted, over the measured entries."""
-    if data.noise.name == "poisson":
-        prediction = prediction + data.noise.background
-    elif data.noise.error is not None:
-        prediction = prediction + data.noise.error.mean
-    return (data.values - prediction)[data.mask]
+    shift = 0.0 if data.noise.error is None else data.noise.error.mean
+    return (data.values - prediction - data.noise.background - shift)[data.mask]
 
 
 def _whitening(data: Data, prediction: np.ndarray) -> np.ndarray:
     """Deviations of the measured entries, all > 0; with a model's error the Cholesky factor of the covariance."""
-    if data.noise.name == "poisson":
-        return data.noise.deviation(prediction + data.noise.background, data.mask)[data.mask]
-    deviation = data.deviation[data.mask]
+    mean = prediction + data.noise.background  # counts have the deviation of their mean
+    deviation = data.noise.deviation(mean, data.mask)[data.mask]
     if not data.noise.known:
         parts = 2 if np.iscomplexobj(data.values) else 1
         misfit = np.mean(np.abs(_error(data, prediction) / deviation) ** 2) / parts
